@@ -1,0 +1,37 @@
+"""Identifiers that are safe inside subjects and keys, and ids derived from what they name."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Annotated
+
+from pydantic import StringConstraints
+from ulid import ULID
+
+DEFAULT_TENANT = "default"
+ANONYMOUS = "anonymous"
+
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+"""One subject or key token: no dots, wildcards or white space, 1 to 128 characters."""
+
+_CHUNKS = uuid.UUID("6f1d0c52-6c3b-5d0e-9a51-7b1f2a0c9e11")
+
+
+def new_id() -> str:
+    """A fresh ULID: 26 characters, sortable by time of creation."""
+    return str(ULID())
+
+
+def chunk_id(tenant: str, document_id: str, generation: str, ordinal: int) -> str:
+    """The id of a chunk, the same however often its message is repeated (UUID version 5, RFC 9562)."""
+    return str(uuid.uuid5(_CHUNKS, f"{tenant}/{document_id}/{generation}/{ordinal}"))
+
+
+def digest(*parts: bytes | str) -> str:
+    """SHA-256 over length-prefixed parts, as 64 hex characters."""
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        sha.update(len(data).to_bytes(8, "big") + data)
+    return sha.hexdigest()

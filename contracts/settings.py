@@ -1,0 +1,283 @@
+"""What can be configured: every variable, its type, its default and what it means.
+
+Each process has one settings model, put together from the groups below; the same variable means the same everywhere.
+Sources, strongest first: environment (`WAGGLE_…`), the TOML file named by `WAGGLE_CONFIG`, the default.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+PREFIX = "WAGGLE_"
+CONFIG_VARIABLE = "WAGGLE_CONFIG"
+RESERVED_PREFIX = "WAGGLE_TEST_"
+RESERVED = frozenset({CONFIG_VARIABLE, "WAGGLE_REQUIRE_ENGINES"})
+
+
+class ConfigurationError(Exception):
+    """A setting is unknown or invalid; the message names the variable and shows what would be right."""
+
+
+class Settings(BaseSettings):
+    """Base of all settings groups."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True, populate_by_name=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        file = os.environ.get(CONFIG_VARIABLE)
+        toml = (TomlConfigSettingsSource(settings_cls, Path(file)),) if file else ()
+        return (init_settings, env_settings, *toml)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """Read the settings of this process.
+
+        Raises `ConfigurationError` for an unknown `WAGGLE_` variable, an unknown key in the file, or a bad value.
+        """
+        _refuse_unknown()
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            raise ConfigurationError(_explain(cls, error)) from error
+
+
+class BrokerSettings(Settings):
+    """How to reach NATS."""
+
+    nats_url: str = Field(
+        default="nats://127.0.0.1:4222",
+        description="Broker addresses, comma separated.",
+        examples=["tls://nats-1:4222,tls://nats-2:4222"],
+    )
+    nats_user: str | None = Field(default=None, description="User name.", examples=["waggle"])
+    nats_password: SecretStr | None = Field(default=None, description="Password.", examples=["…"])
+    nats_token: SecretStr | None = Field(default=None, description="Token.", examples=["…"])
+    nats_credentials: Path | None = Field(
+        default=None, description="Credentials file (JWT and seed).", examples=["/etc/waggle/worker.creds"]
+    )
+    nats_nkey_seed: Path | None = Field(default=None, description="NKey seed file.", examples=["/etc/waggle/worker.nk"])
+    nats_tls_ca: Path | None = Field(default=None, description="CA file.", examples=["/etc/waggle/ca.pem"])
+    nats_tls_cert: Path | None = Field(
+        default=None, description="Client certificate.", examples=["/etc/waggle/client.pem"]
+    )
+    nats_tls_key: Path | None = Field(default=None, description="Client key.", examples=["/etc/waggle/client-key.pem"])
+    publish_timeout_s: float = Field(
+        default=5.0, gt=0, description="How long to wait for the broker to store a message.", examples=[5]
+    )
+
+
+class ProcessSettings(BrokerSettings):
+    """What every process of the fleet has."""
+
+    instance: str = Field(
+        default_factory=lambda: _default_instance(),
+        pattern=r"^[A-Za-z0-9_-]{1,128}$",
+        description="Identity of this process among its replicas.",
+        examples=["embed-1"],
+    )
+    track: str = Field(
+        default="stable",
+        pattern=r"^(stable|canary)$",
+        description="Release track: stable or canary.",
+        examples=["stable"],
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least level that is logged.", examples=["info"]
+    )
+    log_format: Literal["text", "json"] = Field(default="text", description="text or json.", examples=["json"])
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="OTLP/HTTP collector for traces and metrics; unset exports nothing.",
+        examples=["http://127.0.0.1:4318"],
+    )
+    drain_timeout_s: float = Field(
+        default=25.0, gt=0, description="On SIGTERM, how long work in hand may take to finish.", examples=[25]
+    )
+    data_dir: Path = Field(
+        default=Path(".waggle"), description="Local state: broker store, index, logs.", examples=["/var/lib/waggle"]
+    )
+
+
+class EncoderKind(StrEnum):
+    SENTENCE_TRANSFORMERS = "sentence-transformers"
+    SIMULATED = "simulated"
+
+
+class EncoderSettings(Settings):
+    """Which encoder turns text into vectors. Embed and retrieve must agree."""
+
+    encoder: EncoderKind = Field(
+        default=EncoderKind.SENTENCE_TRANSFORMERS,
+        description="Encoder; `simulated` is for load tests.",
+        examples=["sentence-transformers"],
+    )
+    encoder_model: str = Field(
+        default="all-MiniLM-L6-v2",
+        description="Model name or folder.",
+        examples=["intfloat/multilingual-e5-small", "/models/e5"],
+    )
+    encoder_scripts: str | None = Field(
+        default=None,
+        description="Scripts the model serves, comma separated (latin, han, …, or all). Known models need none.",
+        examples=["latin,han"],
+    )
+    encoder_threads: int | None = Field(
+        default=None, ge=1, description="Torch threads; default: cores divided by encoder processes.", examples=[1]
+    )
+    encoder_precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto measures at start and keeps cosine >= 0.999 to float32.", examples=["float32"]
+    )
+    encoder_batch_tokens: int = Field(
+        default=8192, ge=256, description="Most tokens (padding included) in one model call.", examples=[8192]
+    )
+    encoder_simulated_ms: float = Field(
+        default=50.0, ge=0, description="Time per call of the simulated encoder, in milliseconds.", examples=[50]
+    )
+
+
+class IndexKind(StrEnum):
+    LANCEDB = "lancedb"
+
+
+class IndexSettings(Settings):
+    """Where chunks are searched."""
+
+    index: IndexKind = Field(default=IndexKind.LANCEDB, description="Vector index.", examples=["lancedb"])
+    index_path: Path = Field(
+        default=Path(".waggle/index"), description="Folder of the LanceDB index.", examples=["/var/lib/waggle/index"]
+    )
+
+
+class IngestSettings(ProcessSettings):
+    """The ingest worker."""
+
+    ingest_concurrency: int = Field(default=2, ge=1, le=64, description="Documents parsed at once.", examples=[2])
+    chunk_tokens: int = Field(default=200, ge=32, le=2048, description="Most tokens in a chunk.", examples=[200])
+    chunk_overlap_tokens: int = Field(
+        default=40, ge=0, le=1024, description="Tokens repeated from the chunk before.", examples=[40]
+    )
+    parser_timeout_s: float = Field(default=120.0, gt=0, description="Most seconds to parse a file.", examples=[120])
+    parser_memory_mb: int = Field(
+        default=1024, ge=128, description="Most memory of a parser process, in MiB.", examples=[1024]
+    )
+
+
+class EmbedSettings(ProcessSettings, EncoderSettings, IndexSettings):
+    """The embed worker."""
+
+    embed_gather_ms: float = Field(
+        default=20.0, ge=0, description="How long to gather messages into one batch, in ms.", examples=[20]
+    )
+    embed_batch_messages: int = Field(default=16, ge=1, le=256, description="Most messages gathered.", examples=[16])
+
+
+class Fusion(StrEnum):
+    CONVEX = "convex"
+    RECIPROCAL_RANK = "rrf"
+
+
+class RetrieveSettings(ProcessSettings, EncoderSettings, IndexSettings):
+    """The retrieve worker."""
+
+    retrieve_concurrency: int = Field(default=8, ge=1, le=256, description="Questions searched at once.", examples=[8])
+    fusion: Fusion = Field(
+        default=Fusion.CONVEX, description="How the two sides of hybrid search are combined.", examples=["convex"]
+    )
+
+
+class GenerateSettings(ProcessSettings):
+    """The generate worker."""
+
+    generate_concurrency: int = Field(default=8, ge=1, le=256, description="Answers generated at once.", examples=[8])
+    generator: Literal["extractive"] = Field(default="extractive", description="Generator.", examples=["extractive"])
+    answer_sentences: int = Field(
+        default=3, ge=1, le=10, description="Most sentences of an extractive answer.", examples=[3]
+    )
+
+
+class KeeperSettings(ProcessSettings):
+    """The keeper."""
+
+
+class GatewaySettings(ProcessSettings):
+    """The HTTP gateway."""
+
+    gateway_host: str = Field(default="127.0.0.1", description="Address to listen on.", examples=["127.0.0.1"])
+    gateway_port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.", examples=[8080])
+    upload_max_bytes: int = Field(
+        default=100 * 1024 * 1024, ge=1024, description="Largest upload, in bytes.", examples=[104857600]
+    )
+
+
+class ClientSettings(Settings):
+    """The command line."""
+
+    url: str = Field(default="http://127.0.0.1:8080", description="The gateway.", examples=["https://waggle.example"])
+    api_key: SecretStr | None = Field(default=None, description="API key.", examples=["wk_…"])
+
+
+class AllSettings(
+    IngestSettings, EmbedSettings, RetrieveSettings, GenerateSettings, KeeperSettings, GatewaySettings, ClientSettings
+):
+    """Every setting there is: what `waggle config show` prints and unknown variables are judged by."""
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + name.upper()
+
+
+def _default_instance() -> str:
+    host = "".join(c if c.isalnum() or c in "-_" else "-" for c in socket.gethostname())
+    return f"{host[:96]}-{os.getpid()}"
+
+
+def _refuse_unknown() -> None:
+    known = {variable(name) for name in AllSettings.model_fields}
+    given = {name for name in os.environ if name.startswith(PREFIX) and not name.startswith(RESERVED_PREFIX)}
+    unknown = sorted(given - known - RESERVED)
+    if unknown:
+        raise ConfigurationError(f"{unknown[0]} is not a setting of Waggle. `waggle config show` lists all of them.")
+    file = os.environ.get(CONFIG_VARIABLE)
+    if file:
+        _refuse_unknown_keys(Path(file))
+
+
+def _refuse_unknown_keys(file: Path) -> None:
+    import tomllib
+
+    try:
+        keys = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{CONFIG_VARIABLE}={file} cannot be read: {error}") from error
+    unknown = sorted(set(keys) - set(AllSettings.model_fields))
+    if unknown:
+        raise ConfigurationError(
+            f"{unknown[0]} in {file} is not a setting of Waggle. `waggle config show` lists all of them."
+        )
+
+
+def _explain(cls: type[Settings], error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        field: FieldInfo | None = cls.model_fields.get(name)
+        example = f" Example: {variable(name)}={field.examples[0]}" if field and field.examples else ""
+        lines.append(f"{variable(name)}: {problem['msg']}.{example}")
+    return "\n".join(lines)

@@ -1,0 +1,313 @@
+"""The broker's furniture: every stream, durable consumer, KV bucket and object bucket, with the reason for its settings.
+
+`messaging.provisioning` applies this table; nothing else declares anything. Sizes are bytes, times seconds.
+All streams are file streams: after a broker crash even the definition of a memory stream is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from contracts import subjects
+from contracts.queries import MAX_DEADLINE_S
+
+MiB = 1024 * 1024
+GiB = 1024 * MiB
+MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+
+class Retention(StrEnum):
+    WORK_QUEUE = "workqueue"
+    LIMITS = "limits"
+
+
+class Discard(StrEnum):
+    NEW = "new"
+    OLD = "old"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Republish:
+    """The broker itself copies each stored message from `source` to `destination`."""
+
+    source: str
+    destination: str
+    headers_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """A stream and why it is as it is."""
+
+    name: str
+    subjects: tuple[str, ...]
+    retention: Retention
+    discard: Discard
+    why: str
+    max_bytes: int
+    max_age_s: float | None = None
+    max_msgs_per_subject: int | None = None
+    discard_new_per_subject: bool = False
+    async_persist: bool = False
+    duplicate_window_s: float = 2 * MINUTE
+    republish: Republish | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """A durable pull consumer and why it is as it is.
+
+    `max_deliver` is for crashes: failures that a handler sees are retried with delays and dead-lettered before it.
+    """
+
+    durable: str
+    stream: Stream
+    filter_subject: str
+    why: str
+    ack_wait_s: float = 30.0
+    max_deliver: int = 10
+    max_ack_pending: int = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyValue:
+    """A KV bucket and why it is as it is."""
+
+    name: str
+    why: str
+    history: int = 1
+    ttl_s: float | None = None
+    max_bytes: int = 1 * GiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectBucket:
+    name: str
+    why: str
+    max_bytes: int
+
+
+INGEST = Stream(
+    name="INGEST",
+    subjects=(f"{subjects.INGEST_REQUESTS}.*",),
+    retention=Retention.WORK_QUEUE,
+    discard=Discard.NEW,
+    max_bytes=1 * GiB,
+    why="Work queue: a request lives until it is acknowledged. Full means refuse at the door, never drop accepted work.",
+)
+EMBED = Stream(
+    name="EMBED",
+    subjects=(f"{subjects.EMBED_REQUESTS}.*", f"{subjects.EMBED_PURGES}.*"),
+    retention=Retention.WORK_QUEUE,
+    discard=Discard.NEW,
+    max_bytes=2 * GiB,
+    why="Batches of chunks and purges; full makes ingest wait inside its handler, which is the back-pressure.",
+)
+QUERY = Stream(
+    name="QUERY",
+    subjects=(f"{subjects.QUERY_REQUESTS}.*",),
+    retention=Retention.WORK_QUEUE,
+    discard=Discard.NEW,
+    max_bytes=256 * MiB,
+    max_age_s=MAX_DEADLINE_S + MINUTE,
+    republish=Republish(
+        source=f"{subjects.QUERY_REQUESTS}.*",
+        destination=f"{subjects.EVENTS}.query.accepted.{{{{wildcard(1)}}}}",
+        headers_only=True,
+    ),
+    why="Nobody waits longer than the longest deadline. The republished headers tell the keeper which query ends when.",
+)
+GENERATE = Stream(
+    name="GENERATE",
+    subjects=(f"{subjects.GENERATE_REQUESTS}.*.*",),
+    retention=Retention.WORK_QUEUE,
+    discard=Discard.NEW,
+    max_bytes=512 * MiB,
+    max_age_s=MAX_DEADLINE_S + MINUTE,
+    why="As QUERY; the second token is the release track, so that a canary can be fed a share.",
+)
+ANSWERS = Stream(
+    name="ANSWERS",
+    subjects=(f"{subjects.ANSWERS}.*.*", f"{subjects.ANSWERS}.*.*.end"),
+    retention=Retention.LIMITS,
+    discard=Discard.OLD,
+    max_bytes=512 * MiB,
+    max_age_s=15 * MINUTE,
+    async_persist=True,
+    why="Kept so that a reader can resume. A delta lost to a power cut is repaired by the terminal, hence asynchronous.",
+)
+TERMINALS = Stream(
+    name="TERMINALS",
+    subjects=(f"{subjects.TERMINALS}.*.*",),
+    retention=Retention.LIMITS,
+    discard=Discard.NEW,
+    max_bytes=1 * GiB,
+    max_age_s=HOUR,
+    max_msgs_per_subject=1,
+    discard_new_per_subject=True,
+    republish=Republish(
+        source=f"{subjects.TERMINALS}.*.*",
+        destination=f"{subjects.ANSWERS}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}.end",
+    ),
+    why="The arbiter: the first terminal of a query is stored, all others are refused by the broker. Kept longer than "
+    "any redelivery, so a late worker finds it.",
+)
+EVENTS = Stream(
+    name="EVENTS",
+    subjects=(f"{subjects.EVENTS}.*.*.*",),
+    retention=Retention.LIMITS,
+    discard=Discard.OLD,
+    max_bytes=1 * GiB,
+    max_age_s=7 * DAY,
+    why="Life-cycle facts for progress, audit and the keeper's timers; days are enough to look back.",
+)
+OPS = Stream(
+    name="OPS",
+    subjects=("rag.alerts.>", "rag.recovery.>"),
+    retention=Retention.LIMITS,
+    discard=Discard.OLD,
+    max_bytes=256 * MiB,
+    max_age_s=28 * DAY,
+    why="Alerts and recovery commands, kept for weeks as the audit of what the system did on its own.",
+)
+DLQ = Stream(
+    name="DLQ",
+    subjects=(f"{subjects.DEAD_LETTERS}.*.*",),
+    retention=Retention.LIMITS,
+    discard=Discard.OLD,
+    max_bytes=1 * GiB,
+    max_age_s=28 * DAY,
+    max_msgs_per_subject=1,
+    why="One dead letter per message, kept until a person has looked.",
+)
+ADVISORIES = Stream(
+    name="ADVISORIES",
+    subjects=(
+        "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+        "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+    ),
+    retention=Retention.LIMITS,
+    discard=Discard.OLD,
+    max_bytes=64 * MiB,
+    max_age_s=7 * DAY,
+    why="The broker says only once that a message ran out of deliveries; unheard it would lie in its queue for ever.",
+)
+
+STREAMS: tuple[Stream, ...] = (
+    EVENTS,  # before the streams that republish into it
+    ANSWERS,
+    INGEST,
+    EMBED,
+    QUERY,
+    GENERATE,
+    TERMINALS,
+    OPS,
+    DLQ,
+    ADVISORIES,
+)
+
+INGEST_WORKERS = Consumer(
+    durable="ingest",
+    stream=INGEST,
+    filter_subject=f"{subjects.INGEST_REQUESTS}.*",
+    why="A lost ingest worker is noticed after 30 s; long parsing beats meanwhile.",
+)
+EMBED_WORKERS = Consumer(
+    durable="embed",
+    stream=EMBED,
+    filter_subject=f"{subjects.EMBED_REQUESTS}.*",
+    why="Read in batches and gathered into model-sized ones; in-progress beats cover slow encoders.",
+)
+PURGE_WORKERS = Consumer(
+    durable="purge",
+    stream=EMBED,
+    filter_subject=f"{subjects.EMBED_PURGES}.*",
+    why="Purges are run by embed, the only writer of the index, without waiting behind batches.",
+)
+QUERY_WORKERS = Consumer(
+    durable="retrieve",
+    stream=QUERY,
+    filter_subject=f"{subjects.QUERY_REQUESTS}.*",
+    ack_wait_s=5.0,
+    max_deliver=5,
+    why="Somebody waits: a lost retrieve worker is replaced within 5 s.",
+)
+GENERATE_STABLE_WORKERS = Consumer(
+    durable="generate-stable",
+    stream=GENERATE,
+    filter_subject=f"{subjects.GENERATE_REQUESTS}.stable.*",
+    ack_wait_s=5.0,
+    max_deliver=5,
+    why="As retrieve; beats cover long generations.",
+)
+GENERATE_CANARY_WORKERS = Consumer(
+    durable="generate-canary",
+    stream=GENERATE,
+    filter_subject=f"{subjects.GENERATE_REQUESTS}.canary.*",
+    ack_wait_s=5.0,
+    max_deliver=5,
+    why="The canary track has its own durable, so that stable workers can take it over on rollback.",
+)
+KEEPER_ADVISORIES = Consumer(
+    durable="keeper-advisories",
+    stream=ADVISORIES,
+    filter_subject="$JS.EVENT.ADVISORY.CONSUMER.>",
+    max_deliver=-1,
+    why="Every advisory ends as a dead letter, however often the keeper dies on the way.",
+)
+
+CONSUMERS: tuple[Consumer, ...] = (
+    INGEST_WORKERS,
+    EMBED_WORKERS,
+    PURGE_WORKERS,
+    QUERY_WORKERS,
+    GENERATE_STABLE_WORKERS,
+    GENERATE_CANARY_WORKERS,
+    KEEPER_ADVISORIES,
+)
+
+DOCUMENTS = KeyValue(name="documents", why="The ledger. The only authority on what is visible; tombstones are kept.")
+BATCHES = KeyValue(
+    name="batches",
+    ttl_s=14 * DAY,
+    why="One key per finished embed batch: created, never contended; cleared at the flip, aged out if that is missed.",
+)
+CONFIG = KeyValue(name="config", history=16, why="Runtime-changeable settings; the history is what rollback goes back to.")
+LEASES = KeyValue(name="leases", ttl_s=30.0, why="Leadership of keeper and observer; the revision is the fencing token.")
+ANSWERS_CACHE = KeyValue(
+    name="answers-cache", ttl_s=DAY, max_bytes=256 * MiB, why="Answers with the generations they rest on."
+)
+ALERTS = KeyValue(name="alerts", history=8, why="Alert state that outlives the observer.")
+SILENCES = KeyValue(name="silences", history=8, why="Who silenced what until when.")
+APIKEYS = KeyValue(name="apikeys", history=4, why="Hashed API keys; revocation is a write.")
+
+KEY_VALUES: tuple[KeyValue, ...] = (
+    DOCUMENTS,
+    BATCHES,
+    CONFIG,
+    LEASES,
+    ANSWERS_CACHE,
+    ALERTS,
+    SILENCES,
+    APIKEYS,
+)
+
+UPLOADS = ObjectBucket(
+    name="uploads",
+    max_bytes=20 * GiB,
+    why="Originals and extracted texts; the broker's message limit is 1 MiB, so documents travel by reference.",
+)
+OBJECT_BUCKETS: tuple[ObjectBucket, ...] = (UPLOADS,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topology:
+    """The whole table; tests and benchmarks pass one with shorter times."""
+
+    streams: tuple[Stream, ...] = STREAMS
+    consumers: tuple[Consumer, ...] = CONSUMERS
+    key_values: tuple[KeyValue, ...] = KEY_VALUES
+    object_buckets: tuple[ObjectBucket, ...] = field(default=OBJECT_BUCKETS)

@@ -1,0 +1,59 @@
+"""The edge between text and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderIdentity:
+    """What must agree between everything that writes and everything that searches one index."""
+
+    model: str
+    dimension: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Passage:
+    """A text to encode, with the spans of its sentences (may be empty)."""
+
+    text: str
+    sentences: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassageEmbedding:
+    """`vector`: (d,) float32, L2-normalised. `sentences`: (s, d) float32, L2-normalised, one row per sentence span.
+
+    Sentence vectors come from the same pass through the model as the passage's (token states pooled per span).
+    """
+
+    vector: Vector
+    sentences: Vector
+
+
+class Embedder(Protocol):
+    """Encodes passages and questions. Not thread-safe: one per process, called from one thread."""
+
+    @property
+    def identity(self) -> EncoderIdentity: ...
+
+    @property
+    def scripts(self) -> frozenset[str]:
+        """The scripts (`latin`, `han`, …) in which the encoder finds meaning; `all` stands for every one."""
+        ...
+
+    def encode_passages(self, passages: Sequence[Passage]) -> list[PassageEmbedding | Exception]:
+        """Encode in token-bounded calls, in order. A passage that cannot be encoded yields its error in its place."""
+        ...
+
+    def encode_questions(self, questions: Sequence[str]) -> Vector:
+        """(n, d) float32, L2-normalised."""
+        ...
