@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from contracts.errors import ErrorCode
+from contracts.errors import Code
 from contracts.identifiers import DEFAULT_TENANT, Token
 from contracts.message import Message, Value
 from contracts.queries import RetrievedPassage
@@ -75,7 +75,7 @@ class Failed(_OfQuery):
     """The query ended badly; `retryable` says whether asking again may help."""
 
     kind: Literal["failed"] = "failed"
-    code: ErrorCode
+    code: Code
     message: str
     retryable: bool
 

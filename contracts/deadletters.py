@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import AwareDatetime, Base64Bytes, Field
 
-from contracts.errors import ErrorCode
+from contracts.errors import Code
 from contracts.identifiers import Token
 from contracts.message import Message
 
@@ -19,7 +19,7 @@ class DeadLetter(Message):
     subject: str
     stream_sequence: int = Field(ge=1)
     attempts: int = Field(ge=1)
-    code: ErrorCode
+    code: Code
     reason: str
     error_chain: tuple[str, ...] = ()
     failed_at: AwareDatetime

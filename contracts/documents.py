@@ -7,7 +7,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
-from contracts.errors import ErrorCode
+from contracts.errors import Code
 from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT, Token
 from contracts.message import Message, Value
 
@@ -57,7 +57,7 @@ class DocumentState(StrEnum):
 class Failure(Value):
     """Why something ended badly: a stable code and a sentence that says what to do."""
 
-    code: ErrorCode
+    code: Code
     message: str
 
 

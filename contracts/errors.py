@@ -13,6 +13,9 @@ Each message says what happened, to what, and what to do next.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
 
 
 class ErrorCode(StrEnum):
@@ -41,6 +44,10 @@ class ErrorCode(StrEnum):
     NEWER_SCHEMA = "newer_schema"
     RETRIES_EXHAUSTED = "retries_exhausted"
     INTERNAL = "internal_error"
+
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""An error code on the wire. Releases add codes, so readers treat one they do not know as `internal_error`."""
 
 
 class WaggleError(Exception):

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import ClassVar, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from contracts.errors import InvalidMessageError, NewerSchemaError
 from contracts.identifiers import ANONYMOUS
@@ -25,7 +25,8 @@ class Value(BaseModel):
 class Message(Value):
     """An immutable message with its schema version, its time and who caused it.
 
-    `VERSION` is raised by one whenever a change would make older messages or older readers fail.
+    `VERSION` is raised by one whenever the shape changes; a subclass that raises it redeclares `schema_version` with
+    the new default. A message that arrives without a version is taken to be of that default.
     """
 
     VERSION: ClassVar[int] = 1
@@ -33,6 +34,13 @@ class Message(Value):
     schema_version: int = Field(default=1, ge=1)
     created_at: AwareDatetime = Field(default_factory=utc_now)
     principal: str = Field(default=ANONYMOUS, min_length=1, max_length=256)
+
+    @field_validator("schema_version", mode="after")
+    @classmethod
+    def _known_version(cls, version: int) -> int:
+        if version > cls.VERSION:
+            raise ValueError(f"schema version {version} is newer than {cls.VERSION}")
+        return version
 
     def to_bytes(self) -> bytes:
         """UTF-8 JSON, as it travels."""

@@ -1,0 +1,140 @@
+"""Which messages travel on which subjects, who sends and who receives them: the source of the AsyncAPI document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts import subjects, topology
+from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
+from contracts.deadletters import DeadLetter
+from contracts.documents import EmbedRequest, IngestRequest, PurgeRequest
+from contracts.events import DocumentEvent, QueryEvent
+from contracts.health import Heartbeat
+from contracts.message import Message
+from contracts.queries import GenerateRequest, QueryRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A subject with its messages. `{name}` marks a token of the subject. Without a stream it is not persisted."""
+
+    name: str
+    address: str
+    messages: tuple[type[Message], ...]
+    senders: tuple[str, ...]
+    receivers: tuple[str, ...]
+    summary: str
+    stream: topology.Stream | None = None
+
+
+_TERMINALS = (Completed, Failed, Cancelled)
+
+CHANNELS: tuple[Channel, ...] = (
+    Channel(
+        name="ingestRequests",
+        address=subjects.INGEST_REQUESTS + ".{tenant}",
+        messages=(IngestRequest,),
+        senders=("gateway",),
+        receivers=("ingest",),
+        stream=topology.INGEST,
+        summary="Parse and chunk an uploaded document.",
+    ),
+    Channel(
+        name="embedRequests",
+        address=subjects.EMBED_REQUESTS + ".{tenant}",
+        messages=(EmbedRequest,),
+        senders=("ingest",),
+        receivers=("embed",),
+        stream=topology.EMBED,
+        summary="Encode a batch of chunks and write it to the index.",
+    ),
+    Channel(
+        name="embedPurges",
+        address=subjects.EMBED_PURGES + ".{tenant}",
+        messages=(PurgeRequest,),
+        senders=("gateway", "embed"),
+        receivers=("embed",),
+        stream=topology.EMBED,
+        summary="Delete the rows of a generation that may no longer be found.",
+    ),
+    Channel(
+        name="queryRequests",
+        address=subjects.QUERY_REQUESTS + ".{tenant}",
+        messages=(QueryRequest,),
+        senders=("gateway", "client"),
+        receivers=("retrieve",),
+        stream=topology.QUERY,
+        summary="Ask a question. Send the headers Waggle-Query-Id, Waggle-Budget-Ms and Nats-Msg-Id.",
+    ),
+    Channel(
+        name="generateRequests",
+        address=subjects.GENERATE_REQUESTS + ".{track}.{tenant}",
+        messages=(GenerateRequest,),
+        senders=("retrieve",),
+        receivers=("generate",),
+        stream=topology.GENERATE,
+        summary="Answer a question from the passages found.",
+    ),
+    Channel(
+        name="answers",
+        address=subjects.ANSWERS + ".{tenant}.{query_id}",
+        messages=(Retrieved, Delta),
+        senders=("retrieve", "generate"),
+        receivers=("gateway", "client"),
+        stream=topology.ANSWERS,
+        summary="What was found, then the answer piece by piece.",
+    ),
+    Channel(
+        name="terminals",
+        address=subjects.TERMINALS + ".{tenant}.{query_id}",
+        messages=_TERMINALS,
+        senders=("retrieve", "generate", "keeper", "gateway"),
+        receivers=("retrieve", "generate", "keeper"),
+        stream=topology.TERMINALS,
+        summary="The arbiter: the broker stores the first message of a query and refuses all others (error 10077).",
+    ),
+    Channel(
+        name="answerEnds",
+        address=subjects.ANSWERS + ".{tenant}.{query_id}.end",
+        messages=_TERMINALS,
+        senders=("broker",),
+        receivers=("gateway", "client"),
+        stream=topology.ANSWERS,
+        summary="The stored terminal, republished by the broker: the only end that readers see, exactly one per query.",
+    ),
+    Channel(
+        name="documentEvents",
+        address=subjects.EVENTS + ".document.{fact}.{tenant}",
+        messages=(DocumentEvent,),
+        senders=("gateway", "ingest", "embed", "keeper"),
+        receivers=("gateway", "client"),
+        stream=topology.EVENTS,
+        summary="What became true of a document.",
+    ),
+    Channel(
+        name="queryEvents",
+        address=subjects.EVENTS + ".query.{fact}.{tenant}",
+        messages=(QueryEvent,),
+        senders=("retrieve", "generate", "keeper", "broker"),
+        receivers=("keeper", "client"),
+        stream=topology.EVENTS,
+        summary="What became true of a query. `accepted` is republished by the broker with headers and no body.",
+    ),
+    Channel(
+        name="deadLetters",
+        address=subjects.DEAD_LETTERS + ".{stream}.{message_id}",
+        messages=(DeadLetter,),
+        senders=("ingest", "embed", "retrieve", "generate", "keeper"),
+        receivers=("client",),
+        stream=topology.DLQ,
+        summary="A message that was given up, whole, with the reason.",
+    ),
+    Channel(
+        name="health",
+        address=subjects.HEALTH + ".{service}.{instance}",
+        messages=(Heartbeat,),
+        senders=("gateway", "ingest", "embed", "retrieve", "generate", "keeper"),
+        receivers=("gateway",),
+        summary="Every process, every three seconds.",
+    ),
+)
