@@ -34,9 +34,7 @@ class GenerationState(StrEnum):
 
 
 TRANSITIONS: dict[GenerationState, frozenset[GenerationState]] = {
-    GenerationState.SUBMITTED: frozenset(
-        {GenerationState.PLANNED, GenerationState.FAILED, GenerationState.SUPERSEDED}
-    ),
+    GenerationState.SUBMITTED: frozenset({GenerationState.PLANNED, GenerationState.FAILED, GenerationState.SUPERSEDED}),
     GenerationState.PLANNED: frozenset({GenerationState.READY, GenerationState.FAILED, GenerationState.SUPERSEDED}),
     GenerationState.READY: frozenset({GenerationState.SUPERSEDED}),
     GenerationState.FAILED: frozenset({GenerationState.SUPERSEDED}),

@@ -86,7 +86,7 @@ class ProcessSettings(BrokerSettings):
     """What every process of the fleet has."""
 
     instance: str = Field(
-        default_factory=lambda: _default_instance(),
+        default_factory=lambda: _default_instance(),  # noqa: PLW0108 (defined below)
         pattern=r"^[A-Za-z0-9_-]{1,128}$",
         description="Identity of this process among its replicas.",
         examples=["embed-1"],

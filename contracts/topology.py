@@ -275,8 +275,12 @@ BATCHES = KeyValue(
     ttl_s=14 * DAY,
     why="One key per finished embed batch: created, never contended; cleared at the flip, aged out if that is missed.",
 )
-CONFIG = KeyValue(name="config", history=16, why="Runtime-changeable settings; the history is what rollback goes back to.")
-LEASES = KeyValue(name="leases", ttl_s=30.0, why="Leadership of keeper and observer; the revision is the fencing token.")
+CONFIG = KeyValue(
+    name="config", history=16, why="Runtime-changeable settings; the history is what rollback goes back to."
+)
+LEASES = KeyValue(
+    name="leases", ttl_s=30.0, why="Leadership of keeper and observer; the revision is the fencing token."
+)
 ANSWERS_CACHE = KeyValue(
     name="answers-cache", ttl_s=DAY, max_bytes=256 * MiB, why="Answers with the generations they rest on."
 )

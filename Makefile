@@ -1,0 +1,53 @@
+# What people and CI run. Everything is installed into .venv, nothing anywhere else; a second run starts at once.
+PYTHON ?= python3
+UV := 0.13.9
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench docs lock clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Waggle and all it needs, in .venv
+
+demo: $(INSTALLED) ## The whole stack: ingest the sample documents, ask in two languages, stop
+	@$(BIN)/waggle demo
+
+test: $(INSTALLED) ## Every test
+	$(BIN)/pytest
+
+check: $(INSTALLED) ## Lint, types, layers, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+bench: $(INSTALLED) ## Measure side by side: a table, and build/bench.json
+	$(BIN)/python -m benchmarks
+
+docs: $(INSTALLED) ## Write the generated parts of docs/
+	$(BIN)/python -m contracts.asyncapi
+
+lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --extra local --extra weaviate --extra dev --custom-compile-command "make lock" \
+	  --quiet --output-file requirements.lock pyproject.toml
+
+clean: ## Remove .venv and build
+	rm -rf $(VENV) build
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Waggle needs Python 3.11 or newer; $(PYTHON) is older or missing. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Installing Waggle into $(VENV) (about 6 GB with the encoder's runtime; once, a few minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
