@@ -30,7 +30,8 @@ bench: $(INSTALLED) ## Measure side by side: a table, and build/bench.json
 	$(BIN)/python -m benchmarks
 
 docs: $(INSTALLED) ## Write the generated parts of docs/
-	$(BIN)/python -m contracts.asyncapi
+	$(BIN)/python -m contracts.snapshots docs/contracts
+	$(BIN)/python -m contracts.settings_reference docs/configuration.md
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -1,0 +1,108 @@
+// Asks a question over NATS and prints the answer as it comes, then its citations.
+//
+//   node ask.mjs "How often is the varroa count taken?"
+//
+// Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default").
+// Exit code: 0 answered, 1 failed or cancelled, 2 no question given.
+
+import { randomUUID } from "node:crypto";
+import { connect, headers, JSONCodec } from "nats";
+
+const BUDGET_MS = 30_000;
+const GRACE_MS = 5_000;
+const codec = JSONCodec();
+
+/** Yields the events of one query until its terminal. Text of an older attempt is void once a newer one begins. */
+async function* events(connection, tenant, queryId) {
+  const subject = `rag.answers.${tenant}.${queryId}`;
+  const subscription = connection.subscribe(subject + ".>");
+  const progress = connection.subscribe(subject);
+  const queue = [];
+  let wake = () => {};
+  const feed = async (source) => {
+    for await (const message of source) {
+      queue.push(codec.decode(message.data));
+      wake();
+    }
+  };
+  const feeds = [feed(subscription), feed(progress)];
+  const deadline = Date.now() + BUDGET_MS + GRACE_MS;
+  try {
+    await connection.flush();
+    yield { kind: "subscribed" };
+    for (;;) {
+      while (queue.length > 0) {
+        const event = queue.shift();
+        yield event;
+        if (["completed", "failed", "cancelled"].includes(event.kind)) return;
+      }
+      const left = deadline - Date.now();
+      if (left <= 0) throw new Error("no terminal event arrived; is a keeper running? see `waggle status`");
+      let timer;
+      await new Promise((resolve) => {
+        wake = resolve;
+        timer = setTimeout(resolve, left);
+      });
+      clearTimeout(timer);
+    }
+  } finally {
+    subscription.unsubscribe();
+    progress.unsubscribe();
+    await Promise.all(feeds);
+  }
+}
+
+async function publish(connection, tenant, queryId, query) {
+  const head = headers();
+  head.set("Nats-Msg-Id", queryId);
+  head.set("Waggle-Query-Id", queryId);
+  head.set("Waggle-Budget-Ms", String(BUDGET_MS));
+  const request = { query_id: queryId, tenant, query, principal: "node-client" };
+  await connection.jetstream().publish(`rag.query.requests.${tenant}`, codec.encode(request), { headers: head });
+}
+
+function show(completed) {
+  console.log(`\n\n${completed.answer}`);
+  for (const citation of completed.citations) {
+    const place = citation.page ? `page ${citation.page}` : (citation.heading ?? "");
+    console.log(`  [${citation.n}] ${citation.name} ${place}: “${citation.quote}”`);
+  }
+}
+
+async function main() {
+  const query = process.argv[2];
+  if (!query) {
+    console.error('usage: node ask.mjs "your question"');
+    return 2;
+  }
+  const tenant = process.env.WAGGLE_TENANT ?? "default";
+  const servers = (process.env.WAGGLE_NATS_URL ?? "nats://127.0.0.1:4222").split(",");
+  const connection = await connect({ servers, name: "waggle-node-client" });
+  const queryId = randomUUID();
+  let attempt = 0;
+  try {
+    for await (const event of events(connection, tenant, queryId)) {
+      if (event.kind === "subscribed") await publish(connection, tenant, queryId, query);
+      if (event.kind === "retrieved") console.log(`${event.passages.length} passages found`);
+      if (event.kind === "delta") {
+        const current = Number(event.id.split(".")[0]);
+        if (current > attempt && attempt > 0) process.stdout.write("\n(starting again)\n");
+        attempt = Math.max(attempt, current);
+        if (current === attempt) process.stdout.write(event.text);
+      }
+      if (event.kind === "completed") {
+        show(event);
+        return 0;
+      }
+      if (event.kind === "failed" || event.kind === "cancelled") {
+        console.error(`${event.kind}: ${event.message ?? ""}`);
+        return 1;
+      }
+    }
+    return 1;
+  } finally {
+    await connection.close();
+  }
+}
+
+process.exitCode = await main();
