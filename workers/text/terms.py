@@ -1,0 +1,64 @@
+"""The terms that keyword search and the extractive generator compare.
+
+Words of alphabetic scripts are case-folded and stemmed (Snowball, English); runs of ideographs become single
+characters and overlapping pairs, which finds Chinese without a dictionary. An index stores `keyword_text` in a column of its
+own and only has to split it at white space, so every engine searches the same terms.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+import snowballstemmer
+
+from workers.text.scripts import HAN_RANGES
+
+MAX_TERM_LENGTH = 40
+"""Longer words (keys, sequences, addresses) are cut; engines drop tokens above this length."""
+
+STOP_WORDS = frozenset(
+    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
+    "to was will with".split()
+)
+"""Left out of index and questions: the list that Lucene's English analyser uses."""
+
+_RUNS = re.compile(f"(?P<han>[{HAN_RANGES}]+)|(?P<word>[^\\W_{HAN_RANGES}]+)")
+
+
+def terms(text: str) -> list[str]:
+    """The terms of `text` in order, with repeats, without stop words."""
+    found: list[str] = []
+    for run in _RUNS.finditer(_folded(text)):
+        if run["han"]:
+            found += _characters_and_pairs(run["han"])
+        elif run["word"] not in STOP_WORDS:
+            found.append(stem(run["word"][:MAX_TERM_LENGTH]))
+    return found
+
+
+def keyword_text(text: str, *, heading: str | None = None, name: str | None = None) -> str:
+    """What an index stores to be searched by keyword: the terms of name, heading and text, separated by spaces."""
+    return " ".join(terms("\n".join(part for part in (name, heading, text) if part)))
+
+
+def keyword_query(question: str) -> str:
+    """The distinct terms of a question, separated by spaces; empty if it has none. Any of them may match."""
+    return " ".join(dict.fromkeys(terms(question)))
+
+
+@lru_cache(maxsize=65_536)
+def stem(word: str) -> str:
+    """The stem of a case-folded word; words of other scripts are their own."""
+    if not word.isascii() or not word.isalpha():
+        return word
+    return str(snowballstemmer.stemmer("english").stemWord(word))
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _characters_and_pairs(run: str) -> list[str]:
+    return [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
