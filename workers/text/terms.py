@@ -18,10 +18,13 @@ from workers.text.scripts import HAN_RANGES
 MAX_TERM_LENGTH = 40
 """Longer words (keys, sequences, addresses) are cut; engines drop tokens above this length."""
 
-STOP_WORDS = frozenset(
-    "a an and are as at be but by for if in into is it no not of on or such that the their then there these they this "
-    "to was will with".split()
-)
+# fmt: off
+STOP_WORDS = frozenset({
+    "a", "an", "and", "are", "as", "at", "be", "but", "by", "for", "if", "in", "into", "is", "it",
+    "no", "not", "of", "on", "or", "such", "that", "the", "their", "then", "there", "these", "they",
+    "this", "to", "was", "will", "with",
+})
+# fmt: on
 """Left out of index and questions: the list that Lucene's English analyser uses."""
 
 _RUNS = re.compile(f"(?P<han>[{HAN_RANGES}]+)|(?P<word>[^\\W_{HAN_RANGES}]+)")
