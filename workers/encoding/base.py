@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Vector = NDArray[np.float32]
+Span = tuple[int, int]
+"""A half-open character range `[start, end)`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +27,15 @@ class Passage:
     """A text to encode, with the spans of its sentences (may be empty)."""
 
     text: str
-    sentences: tuple[tuple[int, int], ...] = ()
+    sentences: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class PassageEmbedding:
     """`vector`: (d,) float32, L2-normalised. `sentences`: (s, d) float32, L2-normalised, one row per sentence span.
 
-    Sentence vectors come from the same pass through the model as the passage's (token states pooled per span).
+    Sentence vectors come from the same pass through the model as the passage's (token states pooled per span). A
+    sentence that lies beyond what the model can take has a row of zeros: its similarity to anything is 0.
     """
 
     vector: Vector
