@@ -1,9 +1,9 @@
 """What can go wrong with a local stack. Each message says what to do next.
 
-    StackError
-    ├── AlreadyRunningError   a stack of this data folder runs, or is being started
-    ├── PortTakenError        somebody else listens where we have to
-    └── StartError            a process did not come up; carries the end of its log
+StackError
+├── AlreadyRunningError   a stack of this data folder runs, or is being started
+├── PortTakenError        somebody else listens where we have to
+└── StartError            a process did not come up; carries the end of its log
 """
 
 from __future__ import annotations

@@ -1,0 +1,113 @@
+"""Which processes make up a stack on one host, in which groups they start and stop."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SERVICES = ("ingest", "embed", "retrieve", "generate")
+"""The workers that may run any number of times."""
+
+BROKER = "nats"
+GATEWAY = "gateway"
+BROKER_STOP_S = 20.0
+GATEWAY_STOP_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Program:
+    """One process: `name` is unique in the stack (`embed-2`), `service` says what it is (`embed`)."""
+
+    name: str
+    service: str
+    command: tuple[str, ...]
+    stop_wait_s: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Programs that stop together. Groups stop from the highest priority to the lowest, each once the one before is gone:
+    first the door, then the workers (which finish what they have in hand), then the keeper, the broker last.
+    """
+
+    name: str
+    priority: int
+    programs: tuple[Program, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fleet:
+    """Who runs in a stack. `replicas` of a service not named is one; `host_prefix` keeps instances of several hosts apart."""
+
+    drain_timeout_s: float
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    broker_command: tuple[str, ...] | None = None
+    host_prefix: str = ""
+    encoder_threads: int | None = None
+
+    def groups(self) -> tuple[Group, ...]:
+        """All groups in the order of their start."""
+        broker = self.broker_group()
+        return (*((broker,) if broker else ()), *self.waggle_groups())
+
+    def waggle_groups(self) -> tuple[Group, ...]:
+        """The groups of our own processes."""
+        keepers = self._replicated("keeper")
+        workers = tuple(p for service in SERVICES for p in self._replicated(service))
+        gateway = self._waggle(GATEWAY, GATEWAY, (GATEWAY,), stop_wait_s=GATEWAY_STOP_S)
+        return (
+            Group(name="keepers", priority=20, programs=keepers),
+            Group(name="workers", priority=50, programs=workers),
+            Group(name="door", priority=90, programs=(gateway,)),
+        )
+
+    def expected(self) -> dict[str, int]:
+        """How many processes of each service must report themselves ready; the broker reports nothing."""
+        counted: dict[str, int] = {}
+        for program in (p for g in self.waggle_groups() for p in g.programs):
+            counted[program.service] = counted.get(program.service, 0) + 1
+        return counted
+
+    def broker_group(self) -> Group | None:
+        """The broker alone; None when it is somebody else's."""
+        if self.broker_command is None:
+            return None
+        broker = Program(name=BROKER, service=BROKER, command=self.broker_command, stop_wait_s=BROKER_STOP_S)
+        return Group(name="broker", priority=10, programs=(broker,))
+
+    def _replicated(self, service: str) -> tuple[Program, ...]:
+        count = self.replicas.get(service, 1)
+        return tuple(
+            self._waggle(f"{service}-{n}", service, ("worker", service), stop_wait_s=self.drain_timeout_s + 5)
+            for n in range(1, count + 1)
+        )
+
+    def _waggle(self, name: str, service: str, arguments: tuple[str, ...], *, stop_wait_s: float) -> Program:
+        environment = {"WAGGLE_INSTANCE": f"{self.host_prefix}{name}"}
+        if service in {"embed", "retrieve"}:
+            environment["WAGGLE_ENCODER_THREADS"] = str(self._threads(service))
+        return Program(
+            name=name,
+            service=service,
+            # -P: a folder named like one of our packages in the current directory must not shadow it.
+            command=(sys.executable, "-P", "-m", "cli", *arguments),
+            stop_wait_s=stop_wait_s,
+            environment=environment,
+        )
+
+    def _threads(self, service: str) -> int:
+        """Embed and retrieve rarely work at the same moment, so replicas share the cores only among themselves."""
+        cores = len(os.sched_getaffinity(0))
+        return self.encoder_threads or max(1, cores // max(1, self.replicas.get(service, 1)))
+
+
+def recording_pid(command: tuple[str, ...], file: Path) -> tuple[str, ...]:
+    """`command`, having first written its own process id to `file`.
+
+    supervisord keeps the ids of its children only in memory: were it killed, nobody could find them again.
+    """
+    return ("/bin/sh", "-c", 'echo $$ >"$0"; exec "$@"', str(file), *command)

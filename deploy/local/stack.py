@@ -1,0 +1,178 @@
+"""The whole of Waggle on one host: broker, keeper, workers and gateway under one supervisor."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from deploy.local import leftovers, ports
+from deploy.local.addresses import Addresses, RunningStack
+from deploy.local.errors import AlreadyRunningError, PortTakenError, StartError
+from deploy.local.layout import Layout
+from deploy.local.logs import tail
+from deploy.local.nats_server import NatsServer, find_binary
+from deploy.local.programs import BROKER, Fleet
+from deploy.local.stopping import stop
+from deploy.local.supervision import ProcessInfo, Supervisor, SupervisorGoneError, configuration
+
+SUPERVISOR_START_S = 15.0
+BROKER_START_S = 30.0
+POLL_S = 0.05
+
+
+class LocalStack:
+    """Starts and stops the processes of one data folder.
+
+    `environment` is what every process gets on top of ours. `provision` brings the broker's furniture about; it is
+    called once the broker answers, before any worker starts.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        fleet: Fleet,
+        addresses: Addresses,
+        environment: Mapping[str, str],
+        provision: Callable[[], None],
+    ) -> None:
+        self.layout = layout
+        self.fleet = fleet
+        self.addresses = addresses
+        self._environment = environment
+        self._provision = provision
+        self._supervisor = Supervisor(layout)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, on_step: Callable[[str], None]) -> None:
+        """Start everything; returns when all processes are started, ready or not.
+
+        Raises `AlreadyRunningError`, `PortTakenError` or `StartError`; what was started by then is stopped again.
+        """
+        self.layout.create()
+        with _locked(self.layout):
+            self._refuse_second()
+            self._clear_leftovers(on_step)
+            self._check_ports()
+            self._write_files()
+            try:
+                self._start_in_order(on_step)
+            except BaseException:
+                self.stop()
+                raise
+
+    def stop(self, *, on_change: Callable[[list[ProcessInfo]], None] | None = None) -> None:
+        """Stop everything in order, within a bound."""
+        stop(self.layout, on_change=on_change)
+        if self._process is not None:
+            self._process.wait()
+
+    def processes(self) -> list[ProcessInfo]:
+        """What the supervisor knows of every process. Raises `StartError` when it is gone."""
+        try:
+            return self._supervisor.processes()
+        except SupervisorGoneError as error:
+            raise StartError(f"the supervisor ended: {error}", log=tail(self.layout, "supervisord")) from error
+
+    def _refuse_second(self) -> None:
+        if not self._supervisor.answers():
+            return
+        running = RunningStack.read(self.layout)
+        raise AlreadyRunningError(
+            f"Waggle is already running{f' at {running.url}' if running else ''} (data in {self.layout.data_dir}). "
+            "Stop it with `waggle down`, or start another one with its own WAGGLE_DATA_DIR."
+        )
+
+    def _clear_leftovers(self, on_step: Callable[[str], None]) -> None:
+        found = leftovers.find(self.layout)
+        if found:
+            on_step(f"stopping what an earlier run left behind: {', '.join(sorted(found))}")
+            leftovers.stop(found)
+
+    def _check_ports(self) -> None:
+        address = self.addresses
+        if not ports.is_free(address.host, address.gateway_port):
+            raise PortTakenError(
+                f"Port {address.gateway_port} for the gateway is taken by {ports.owner(address.gateway_port)}. "
+                "Choose another one: `waggle up --port 8090`, or `--port 0` for any that is free."
+            )
+        if address.nats_port is not None and not ports.is_free("127.0.0.1", address.nats_port):
+            raise PortTakenError(
+                f"Port {address.nats_port} for the broker is taken by {ports.owner(address.nats_port)}. To use that "
+                f"broker: WAGGLE_NATS_URL={address.nats_url} waggle up. For one of our own: `waggle up --nats-port 0`."
+            )
+
+    def _write_files(self) -> None:
+        if self.addresses.nats_port is not None:
+            NatsServer(self.layout.nats, port=self.addresses.nats_port).write_config()
+        text = configuration(self.layout, self.fleet.groups())
+        self.layout.supervisor_config.write_text(text, encoding="utf-8")
+        RunningStack(url=self.addresses.url, nats_url=self.addresses.nats_url, expected=self.fleet.expected()).write(
+            self.layout
+        )
+
+    def _start_in_order(self, on_step: Callable[[str], None]) -> None:
+        self._start_supervisor()
+        broker, others = self.fleet.broker_group(), self.fleet.waggle_groups()
+        if broker is not None:
+            on_step("starting the broker")
+            self._supervisor.start_group(broker.name)
+            self._await_broker()
+        on_step("preparing streams and buckets")
+        self._provision()
+        on_step("starting the processes")
+        for group in others:
+            self._supervisor.start_group(group.name)
+
+    def _start_supervisor(self) -> None:
+        self.layout.supervisor_socket.unlink(missing_ok=True)
+        with self.layout.supervisor_log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "supervisor.supervisord", "-n", "-c", str(self.layout.supervisor_config)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self._environment},
+                start_new_session=True,  # Ctrl-C is for us: we stop the others in order
+            )
+        for _ in _polling(SUPERVISOR_START_S):
+            if self._supervisor.answers():
+                return
+            if self._process.poll() is not None:
+                break
+        raise StartError("The supervisor did not start.", log=tail(self.layout, "supervisord"))
+
+    def _await_broker(self) -> None:
+        for _ in _polling(BROKER_START_S):
+            if ports.answers("127.0.0.1", self.addresses.nats_port or 0):
+                return
+            if any(p.name == BROKER and p.state == "FATAL" for p in self.processes()):
+                break
+        raise StartError("The broker did not start.", log=tail(self.layout, BROKER))
+
+
+def broker_command(layout: Layout) -> tuple[str, ...]:
+    """How the embedded broker is started. Raises `NatsServerError` when there is no nats-server."""
+    return (str(find_binary()), "-c", str(NatsServer(layout.nats).config_file))
+
+
+def _polling(timeout_s: float) -> Iterator[None]:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(POLL_S)
+
+
+@contextmanager
+def _locked(layout: Layout) -> Iterator[None]:
+    with layout.lock.open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise AlreadyRunningError(f"Another `waggle up` is just starting in {layout.data_dir}.") from error
+        yield

@@ -1,0 +1,76 @@
+"""Stopping a stack in order, within a bound."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import psutil
+
+from deploy.local import leftovers
+from deploy.local.layout import Layout
+from deploy.local.supervision import ProcessInfo, Supervisor, SupervisorGoneError
+
+STOP_SLACK_S = 30.0
+"""On top of what the groups may take one after the other."""
+POLL_S = 0.1
+
+
+def stop(layout: Layout, *, on_change: Callable[[list[ProcessInfo]], None] | None = None) -> bool:
+    """Stop the stack of a data folder: gateway, workers, keeper, broker. False when nothing ran.
+
+    Bounded: a process that does not end in its time is killed, and so is a supervisor that does not. What a killed
+    supervisor left behind is stopped too.
+    """
+    supervisor = Supervisor(layout)
+    try:
+        process = psutil.Process(supervisor.pid())
+        supervisor.shut_down()
+    except (SupervisorGoneError, psutil.NoSuchProcess):
+        return _stop_leftovers(layout)
+    if not _await_end(process, supervisor, bound_s=_bound_s(layout), on_change=on_change):
+        process.kill()
+        process.wait(STOP_SLACK_S)
+    _stop_leftovers(layout)
+    return True
+
+
+def _await_end(
+    process: psutil.Process,
+    supervisor: Supervisor,
+    *,
+    bound_s: float,
+    on_change: Callable[[list[ProcessInfo]], None] | None,
+) -> bool:
+    deadline = time.monotonic() + bound_s
+    while time.monotonic() < deadline:
+        try:
+            process.wait(POLL_S)
+        except psutil.TimeoutExpired:
+            _report(supervisor, on_change)
+        else:
+            return True
+    return False
+
+
+def _report(supervisor: Supervisor, on_change: Callable[[list[ProcessInfo]], None] | None) -> None:
+    if on_change is None:
+        return
+    try:
+        on_change(supervisor.processes())
+    except SupervisorGoneError:  # it ended between two looks
+        return
+
+
+def _bound_s(layout: Layout) -> float:
+    """The time of every process, as if they stopped one after the other."""
+    config = layout.supervisor_config.read_text(encoding="utf-8")
+    waits = (line.split("=")[1] for line in config.splitlines() if line.startswith("stopwaitsecs"))
+    return sum(map(float, waits)) + STOP_SLACK_S
+
+
+def _stop_leftovers(layout: Layout) -> bool:
+    found = leftovers.find(layout)
+    leftovers.stop(found)
+    layout.state.unlink(missing_ok=True)
+    return bool(found)
