@@ -1,0 +1,125 @@
+"""What a process holds of the broker: a connection, JetStream, the broker's clock, and publishing that is told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import PubAck
+from opentelemetry import propagate
+
+from contracts import subjects, topology
+from contracts.message import Message
+from contracts.settings import BrokerSettings
+from messaging.clock import BrokerClock
+from messaging.connection import Connection
+from messaging.errors import (
+    BrokerUnavailableError,
+    MessageTooLargeError,
+    PublishRefusedError,
+    StreamFullError,
+)
+
+ERR_STREAM_STORE_FAILED = 10077
+ERR_WRONG_LAST_SEQUENCE = 10071
+
+log = structlog.get_logger(__name__)
+
+
+class Broker:
+    """A connected broker. Construct it with `Broker.connect`."""
+
+    def __init__(self, connection: Connection, *, publish_timeout_s: float) -> None:
+        self._connection = connection
+        self.publish_timeout_s = publish_timeout_s
+        self.js: JetStreamContext = connection.nc.jetstream(timeout=publish_timeout_s)
+        self.clock = BrokerClock(connection.nc)
+
+    @classmethod
+    async def connect(
+        cls, settings: BrokerSettings, *, name: str, on_closed: Callable[[], None] | None = None
+    ) -> Broker:
+        """Connect and learn the broker's time; waits for a broker that is not there yet.
+
+        Raises `ConnectionRefusedByBrokerError` for wrong credentials. `on_closed`: see `Connection`.
+        """
+        connection = await Connection.open(settings, name=name, on_closed=on_closed)
+        broker = cls(connection, publish_timeout_s=settings.publish_timeout_s)
+        try:
+            await broker.clock.sync(timeout_s=settings.publish_timeout_s)
+        except BrokerUnavailableError as error:
+            log.warning("broker time unknown, using this host's until it is", reason=str(error))
+        return broker
+
+    @property
+    def nc(self) -> Client:
+        return self._connection.nc
+
+    @property
+    def is_connected(self) -> bool:
+        return self.nc.is_connected
+
+    async def close(self) -> None:
+        """Flush and close. Does not raise when the broker is away."""
+        await self._connection.close()
+
+    async def publish(
+        self,
+        subject: str,
+        message: Message,
+        *,
+        stream: topology.Stream,
+        message_id: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> PubAck:
+        """Store a message in `stream` and wait for the broker's acknowledgement.
+
+        The same `message_id` within the stream's duplicate window is stored once. Trace context is added to the
+        headers. Raises `BrokerUnavailableError` (not connected, or not acknowledged in time: then it may have been
+        stored), `StreamFullError`, `MessageTooLargeError`, or `PublishRefusedError`.
+        """
+        return await self.publish_bytes(
+            subject,
+            message.to_bytes(),
+            stream=stream.name,
+            headers={subjects.HEADER_MESSAGE_ID: message_id, **(headers or {})},
+        )
+
+    async def publish_bytes(
+        self, subject: str, payload: bytes, *, stream: str, headers: Mapping[str, str] | None = None
+    ) -> PubAck:
+        """As `publish`, for bytes and headers that are complete (but for the trace context)."""
+        if not self.is_connected:
+            raise BrokerUnavailableError(f"not connected to the broker, {subject} was not published")
+        carrier = dict(headers or {})
+        propagate.inject(carrier)
+        try:
+            # No `stream=`: the broker copies `Nats-Expected-Stream` into what it republishes, and the stream that
+            # captures the copy (EVENTS, ANSWERS) then refuses it without a word.
+            ack = await self.js.publish(subject, payload, timeout=self.publish_timeout_s, headers=carrier)
+        except nats.js.errors.APIError as error:
+            raise _refusal(error, subject, stream) from error
+        except nats.js.errors.NoStreamResponseError as error:
+            raise BrokerUnavailableError(f"no stream answers for {subject}; is {stream} provisioned?") from error
+        except nats.errors.MaxPayloadError as error:
+            raise MessageTooLargeError(
+                f"{subject}: {len(payload)} bytes are above the broker's limit of {self.nc.max_payload}"
+            ) from error
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise BrokerUnavailableError(f"{subject} was not acknowledged by the broker: {error}") from error
+        if ack.stream != stream:
+            raise PublishRefusedError(f"{subject} was stored in {ack.stream}, not in {stream}: the topology disagrees")
+        return ack
+
+
+def _refusal(error: nats.js.errors.APIError, subject: str, stream: str) -> Exception:
+    description = error.description or str(error)
+    if error.err_code == ERR_STREAM_STORE_FAILED:
+        return StreamFullError(f"{stream} refused {subject}: {description}")
+    if error.code is not None and error.code >= 500:
+        return BrokerUnavailableError(f"{stream} cannot store {subject} now: {description}")
+    return PublishRefusedError(f"{stream} refused {subject}: {description}", err_code=error.err_code)

@@ -1,0 +1,140 @@
+"""One way to connect to NATS, for every process.
+
+The client never gives up reconnecting, finds a half-open connection within 20 s, and ends the process when it is closed
+for good: a closed client cannot recover, and a process that lives on with one looks alive and does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from typing import Any
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from contracts.settings import BrokerSettings
+from messaging.errors import ConnectionRefusedByBrokerError
+
+CONNECT_TIMEOUT_S = 5
+RECONNECT_WAIT_S = 0.5
+PING_INTERVAL_S = 10
+MAX_OUTSTANDING_PINGS = 2
+DRAIN_TIMEOUT_S = 5
+EXIT_CONNECTION_CLOSED = 70
+"""Exit code (EX_SOFTWARE) of a process whose connection was closed for good; whatever runs it starts it again."""
+
+_REFUSALS = ("authorization violation", "user authentication expired", "account authentication expired")
+
+log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """A NATS client and the callbacks that watch over it.
+
+    `on_closed` is called when the client is closed without `close()` having been asked for; by default the process
+    exits with `EXIT_CONNECTION_CLOSED`.
+    """
+
+    def __init__(self, *, name: str, on_closed: Callable[[], None] | None = None) -> None:
+        self.nc = Client()
+        self._name = name
+        self._on_closed = on_closed or _exit_process
+        self._established = False
+        self._closing = False
+
+    @classmethod
+    async def open(
+        cls, settings: BrokerSettings, *, name: str, on_closed: Callable[[], None] | None = None
+    ) -> Connection:
+        """Connect, waiting for a broker that is not there yet as long as it takes.
+
+        Raises `ConnectionRefusedByBrokerError` when the broker answers but refuses the credentials.
+        """
+        connection = cls(name=name, on_closed=on_closed)
+        await connection.nc.connect(**connection._options(settings))
+        connection._established = True
+        return connection
+
+    async def close(self) -> None:
+        """Flush what is pending and close. Does not raise when the broker is away."""
+        self._closing = True
+        try:
+            await self.nc.drain()
+        except nats.errors.Error as error:  # a connection that is down cannot be drained
+            log.debug("connection closed without drain", reason=str(error))
+            await self.nc.close()
+
+    def _options(self, settings: BrokerSettings) -> dict[str, Any]:
+        return {
+            "servers": [url.strip() for url in settings.nats_url.split(",") if url.strip()],
+            "name": self._name,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "max_reconnect_attempts": -1,
+            "reconnect_time_wait": RECONNECT_WAIT_S,
+            "ping_interval": PING_INTERVAL_S,
+            "max_outstanding_pings": MAX_OUTSTANDING_PINGS,
+            "drain_timeout": DRAIN_TIMEOUT_S,
+            "error_cb": self._on_error,
+            "disconnected_cb": self._on_disconnected,
+            "reconnected_cb": self._on_reconnected,
+            "closed_cb": self._on_closed_by_library,
+            **_credentials(settings),
+        }
+
+    async def _on_error(self, error: Exception) -> None:
+        reason = str(error).removeprefix("nats: ").strip("'").lower()
+        if not self._established and reason.startswith(_REFUSALS):
+            raise ConnectionRefusedByBrokerError(
+                f"the broker refuses the credentials ({reason}): check WAGGLE_NATS_USER, WAGGLE_NATS_PASSWORD, "
+                "WAGGLE_NATS_TOKEN, WAGGLE_NATS_CREDENTIALS or WAGGLE_NATS_NKEY_SEED"
+            ) from error
+        log.warning("broker connection", error=type(error).__name__, reason=str(error))
+
+    async def _on_disconnected(self) -> None:
+        if not self._closing:
+            log.warning("broker disconnected")
+
+    async def _on_reconnected(self) -> None:
+        log.info("broker reconnected", server=self._server())
+
+    async def _on_closed_by_library(self) -> None:
+        if not self._closing:
+            log.error("broker connection closed for good", reason=str(self.nc.last_error))
+            self._on_closed()
+
+    def _server(self) -> str:
+        url = self.nc.connected_url
+        return f"{url.hostname}:{url.port}" if url else "unknown"
+
+
+def _exit_process() -> None:
+    os._exit(EXIT_CONNECTION_CLOSED)
+
+
+def _credentials(settings: BrokerSettings) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if settings.nats_user is not None:
+        options["user"] = settings.nats_user
+    if settings.nats_password is not None:
+        options["password"] = settings.nats_password.get_secret_value()
+    if settings.nats_token is not None:
+        options["token"] = settings.nats_token.get_secret_value()
+    if settings.nats_credentials is not None:
+        options["user_credentials"] = str(settings.nats_credentials)
+    if settings.nats_nkey_seed is not None:
+        options["nkeys_seed"] = str(settings.nats_nkey_seed)
+    tls = _tls(settings)
+    return options if tls is None else {**options, "tls": tls}
+
+
+def _tls(settings: BrokerSettings) -> ssl.SSLContext | None:
+    if settings.nats_tls_ca is None and settings.nats_tls_cert is None:
+        return None
+    context = ssl.create_default_context(cafile=settings.nats_tls_ca)
+    if settings.nats_tls_cert is not None:
+        context.load_cert_chain(settings.nats_tls_cert, settings.nats_tls_key)
+    return context

@@ -1,0 +1,49 @@
+"""What can go wrong between Waggle and the broker.
+
+TransientError
+├── BrokerUnavailableError  not connected, or no answer in time: whether a message was stored is then unknown
+└── StreamFullError         the stream refuses because it is at its limit; nothing was stored
+PermanentError
+└── MessageTooLargeError    above the broker's payload limit
+WaggleError
+├── ConnectionRefusedByBrokerError  wrong credentials, or an account that may not do this
+├── PublishRefusedError     the broker does not accept this message on this stream, however often
+└── ProvisioningError       the topology cannot be applied without losing something
+"""
+
+from __future__ import annotations
+
+from contracts.errors import PermanentError, TransientError, WaggleError
+
+
+class BrokerUnavailableError(TransientError):
+    """The broker is not connected or did not answer in time. A publish may or may not have been stored; repeat it with
+    the same message id.
+    """
+
+
+class StreamFullError(TransientError):
+    """The stream is at its limit and refused the message; nothing was stored."""
+
+
+class MessageTooLargeError(PermanentError):
+    """The message is above the broker's payload limit; nothing was sent."""
+
+
+class ConnectionRefusedByBrokerError(WaggleError):
+    """The broker answered, but refuses this client; trying again with the same settings cannot help."""
+
+
+class PublishRefusedError(WaggleError):
+    """The broker refused the message for a reason that repetition does not change (wrong stream or sequence).
+
+    `err_code` is the broker's own number for the reason.
+    """
+
+    def __init__(self, message: str, *, err_code: int | None = None) -> None:
+        super().__init__(message)
+        self.err_code = err_code
+
+
+class ProvisioningError(WaggleError):
+    """The broker's streams or consumers differ from the topology in a way that is not changed by itself."""

@@ -1,0 +1,45 @@
+"""What every test may ask for: a real broker of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import BrokerSettings
+from contracts.topology import Topology
+from deploy.local.nats_server import NatsServer
+from messaging.broker import Broker
+from messaging.provisioning import provision
+from tests.support.topologies import brisk
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[NatsServer]:
+    """A running nats-server of this test alone; it may be killed and restarted at will."""
+    with NatsServer(tmp_path / "nats") as server:
+        yield server
+
+
+@pytest.fixture
+def broker_settings(nats_server: NatsServer) -> BrokerSettings:
+    """How to reach the test's broker; nothing is provisioned on it."""
+    return BrokerSettings(nats_url=nats_server.url)
+
+
+@pytest.fixture
+def table() -> Topology:
+    """The topology that `broker` is provisioned with: the real one with short ack waits. Override it at will."""
+    return brisk()
+
+
+@pytest.fixture
+async def broker(broker_settings: BrokerSettings, table: Topology) -> AsyncIterator[Broker]:
+    """A connected broker with `table` applied."""
+    broker = await Broker.connect(broker_settings, name="test", on_closed=lambda: None)
+    try:
+        await provision(broker, table)
+        yield broker
+    finally:
+        await broker.close()

@@ -1,0 +1,18 @@
+"""The real topology with times a test can wait for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from contracts.topology import Topology
+
+BRISK_ACK_WAIT_S = 1.0
+
+
+def brisk(*, ack_wait_s: float = BRISK_ACK_WAIT_S, max_deliver: int | None = None) -> Topology:
+    """All streams and buckets as they are; consumers with a short ack wait and, if given, another delivery limit."""
+    consumers = tuple(
+        replace(c, ack_wait_s=ack_wait_s, max_deliver=c.max_deliver if max_deliver is None else max_deliver)
+        for c in Topology().consumers
+    )
+    return Topology(consumers=consumers)
