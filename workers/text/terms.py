@@ -46,11 +46,6 @@ def keyword_text(text: str, *, heading: str | None = None, name: str | None = No
     return " ".join(terms("\n".join(part for part in (name, heading, text) if part)))
 
 
-def keyword_query(question: str) -> str:
-    """The distinct terms of a question, separated by spaces; empty if it has none. Any of them may match."""
-    return " ".join(dict.fromkeys(terms(question)))
-
-
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The stem of a case-folded word; words of other scripts are their own."""
