@@ -1,0 +1,250 @@
+"""Reading what streams hold, without consumers.
+
+Everything here is the broker's direct get (ADR-31 of the NATS architecture repository): one request, answered from the
+stream's own index. It needs no right to create consumers, can be restricted per stream and subject, and its position is a
+stream sequence in the caller's hands, so nothing is missed over a reconnect or a broker restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from typing import Any
+
+import nats.errors
+import nats.js.errors
+from nats.aio.msg import Msg
+
+from contracts.errors import TransientError
+from messaging.broker import Broker
+from messaging.clock import parse_time
+from messaging.errors import BrokerUnavailableError
+
+MAX_SUBJECTS = 1000
+"""Most subjects in one request for latest messages; the broker's own limit is 1024 results."""
+
+POLL_S = 1.0
+"""How often a follower looks by itself, should a wake-up have been lost."""
+
+SETTLE_S = 0.005
+"""Subscribers hear of a message before the stream has stored it: look this much later, then in doubling steps."""
+
+_DIRECT_GET = "$JS.API.DIRECT.GET"
+_END_OF_BATCH = "204"
+_NOT_FOUND = "404"
+_NO_RESPONDERS = "503"
+
+
+class StreamResetError(TransientError):
+    """The stream is younger than the position asked for: it was wiped or made anew. Start again from its beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A message as the stream holds it; `pending` counts those that matched after it when it was read."""
+
+    subject: str
+    sequence: int
+    headers: Mapping[str, str]
+    data: bytes
+    pending: int = 0
+
+    @property
+    def stored_at(self) -> datetime:
+        """When the broker stored it (its own clock)."""
+        return parse_time(self.headers["Nats-Time-Stamp"])
+
+
+class Storage:
+    """Direct reads of one connection's streams. All reads raise `BrokerUnavailableError` when there is no answer."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._replies = _Replies(broker)
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """The newest message of one subject, or None."""
+        self._require_connection(stream)
+        try:
+            reply = await self._broker.nc.request(f"{_DIRECT_GET}.{stream}.{subject}", timeout=self._timeout_s)
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(stream, error) from error
+        status = _status(reply)
+        if status == _NOT_FOUND:
+            return None
+        if status is not None:
+            raise _unavailable(stream, f"status {status}")
+        return _stored(reply)
+
+    async def latest(self, stream: str, subjects: Sequence[str]) -> list[Stored]:
+        """The newest message of each subject that has one, in one request per `MAX_SUBJECTS` subjects."""
+        found: list[Stored] = []
+        for start in range(0, len(subjects), MAX_SUBJECTS):
+            part = list(subjects[start : start + MAX_SUBJECTS])
+            found += await self._request(stream, {"multi_last": part})
+        return found
+
+    async def following(
+        self, stream: str, subject: str, *, after: int = 0, since: datetime | None = None, limit: int = 256
+    ) -> list[Stored]:
+        """Up to `limit` messages of a subject (wildcards allowed) in order, after a sequence or since a time."""
+        request: dict[str, Any] = {"next_by_subj": subject, "batch": limit}
+        if since is None:
+            request["seq"] = after + 1
+        else:
+            request["start_time"] = since.isoformat()
+        return await self._request(stream, request)
+
+    async def count(self, stream: str, subject: str) -> int:
+        """How many messages of a subject (wildcards allowed) the stream holds."""
+        first = await self.following(stream, subject, limit=1)
+        return first[0].pending + 1 if first else 0
+
+    async def follow(
+        self, stream: str, subject: str, *, after: int = 0, limit: int = 256, poll_s: float = POLL_S
+    ) -> AsyncIterator[Stored]:
+        """Every message of a subject after a sequence, for ever, in order and without gaps.
+
+        New ones are noticed at once; a broker that is away is waited for. Raises `StreamResetError` when the stream
+        does not reach back to `after` any more because it is another one.
+        """
+        connection, pause_s = -1, poll_s
+        async with self._woken_by(subject) as woken:
+            while True:
+                woken.clear()
+                try:
+                    if connection != (current := self._connections):
+                        await self._require_reach(stream, after)
+                        connection = current
+                    batch = await self.following(stream, subject, after=after, limit=limit)
+                except BrokerUnavailableError:  # it is back some time; the position is ours
+                    batch = []
+                for message in batch:
+                    yield message
+                    after = message.sequence
+                pause_s = 0 if len(batch) == limit else poll_s if batch else min(2 * pause_s, poll_s)
+                if await _woken_within(woken, pause_s):
+                    pause_s = SETTLE_S
+                    await asyncio.sleep(SETTLE_S)
+
+    async def purge(self, stream: str, subject: str) -> None:
+        """Remove all messages of a subject (wildcards allowed)."""
+        self._require_connection(stream)
+        try:
+            await self._broker.js.purge_stream(stream, subject=subject)
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(stream, error) from error
+
+    @property
+    def _timeout_s(self) -> float:
+        return self._broker.publish_timeout_s
+
+    @property
+    def _connections(self) -> int:
+        return int(self._broker.nc.stats["reconnects"])
+
+    def _require_connection(self, stream: str) -> None:
+        if not self._broker.is_connected:
+            raise BrokerUnavailableError(f"not connected to the broker, {stream} cannot be read")
+
+    async def _require_reach(self, stream: str, after: int) -> None:
+        self._require_connection(stream)
+        try:
+            last = (await self._broker.js.stream_info(stream)).state.last_seq
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(stream, error) from error
+        if last < after:
+            raise StreamResetError(f"{stream} ends at {last}, before {after}: it was made anew, read it from the start")
+
+    async def _request(self, stream: str, request: Mapping[str, Any]) -> list[Stored]:
+        self._require_connection(stream)
+        found: list[Stored] = []
+        try:
+            with await self._replies.expected() as (inbox, replies):
+                await self._broker.nc.publish(f"{_DIRECT_GET}.{stream}", json.dumps(request).encode(), reply=inbox)
+                async with asyncio.timeout(self._timeout_s):
+                    while (status := _status(reply := await replies.get())) is None:
+                        found.append(_stored(reply))
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(stream, error) from error
+        if status not in (_END_OF_BATCH, _NOT_FOUND):
+            raise _unavailable(stream, f"status {status}")
+        return found
+
+    @asynccontextmanager
+    async def _woken_by(self, subject: str) -> AsyncIterator[asyncio.Event]:
+        woken = asyncio.Event()
+
+        async def wake(_: Msg) -> None:
+            woken.set()
+
+        subscription = await self._broker.nc.subscribe(subject, cb=wake)
+        try:
+            yield woken
+        finally:
+            if not self._broker.nc.is_closed:
+                await subscription.unsubscribe()
+
+
+class _Replies:
+    """One inbox subscription for all requests that are answered by several messages."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._prefix: str | None = None
+        self._waiting: dict[str, asyncio.Queue[Msg]] = {}
+        self._numbers = count()
+        self._opening = asyncio.Lock()
+
+    async def expected(self) -> AbstractContextManager[tuple[str, asyncio.Queue[Msg]]]:
+        async with self._opening:
+            if self._prefix is None:
+                prefix = self._broker.nc.new_inbox()
+                await self._broker.nc.subscribe(f"{prefix}.*", cb=self._deliver)
+                self._prefix = prefix
+        return self._expect(f"{self._prefix}.{next(self._numbers)}")
+
+    @contextmanager
+    def _expect(self, inbox: str) -> Iterator[tuple[str, asyncio.Queue[Msg]]]:
+        self._waiting[inbox] = asyncio.Queue()
+        try:
+            yield inbox, self._waiting[inbox]
+        finally:
+            del self._waiting[inbox]
+
+    async def _deliver(self, message: Msg) -> None:
+        if (replies := self._waiting.get(message.subject)) is not None:
+            replies.put_nowait(message)
+
+
+async def _woken_within(woken: asyncio.Event, timeout_s: float) -> bool:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await woken.wait()
+    except TimeoutError:
+        return False
+
+
+def _status(reply: Msg) -> str | None:
+    return reply.headers.get("Status") if reply.headers else None
+
+
+def _stored(reply: Msg) -> Stored:
+    headers = reply.headers or {}
+    return Stored(
+        subject=headers["Nats-Subject"],
+        sequence=int(headers["Nats-Sequence"]),
+        headers=headers,
+        data=reply.data,
+        pending=int(headers.get("Nats-Num-Pending", 0)),
+    )
+
+
+def _unavailable(stream: str, why: object) -> BrokerUnavailableError:
+    reason = "it is not provisioned, or does not allow direct reads" if why == f"status {_NO_RESPONDERS}" else why
+    return BrokerUnavailableError(f"{stream} cannot be read: {reason}")

@@ -1,0 +1,57 @@
+"""The arbiter: how a query ends, exactly once.
+
+Anybody may try to end a query. The stream TERMINALS takes one message per subject and refuses every later one, so the
+first terminal is the terminal; the broker itself copies it to the answer subject, where readers see no other.
+"""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+from contracts import subjects, topology
+from contracts.answers import TERMINAL, Cancelled, Completed, Failed
+from contracts.errors import InvalidMessageError
+from contracts.identifiers import digest
+from messaging.broker import Broker
+from messaging.errors import StreamFullError
+from messaging.storage import Storage
+
+AnyTerminal = Completed | Failed | Cancelled
+
+
+class Terminals:
+    """Ends queries and tells how they ended."""
+
+    def __init__(self, broker: Broker, *, storage: Storage | None = None) -> None:
+        self._broker = broker
+        self._storage = storage or Storage(broker)
+
+    async def end(self, terminal: AnyTerminal) -> bool:
+        """End a query. True when this very terminal is the stored one, False when another was earlier: both are success.
+
+        Raises `BrokerUnavailableError` when that is not known; ending it again is then right. Raises `StreamFullError`
+        when the stream has no room for any terminal.
+        """
+        subject = subjects.terminal(terminal.tenant, terminal.query_id)
+        message_id = f"{terminal.tenant}.{terminal.query_id}.{digest(terminal.to_bytes())[:32]}"
+        try:
+            await self._broker.publish(subject, terminal, stream=topology.TERMINALS, message_id=message_id)
+        except StreamFullError:
+            stored = await self.find(terminal.tenant, terminal.query_id)
+            if stored is None:
+                raise
+            return stored == terminal
+        return True
+
+    async def find(self, tenant: str, query_id: str) -> AnyTerminal | None:
+        """How a query ended, or None while it has not (or after its terminal has aged out)."""
+        stored = await self._storage.last(topology.TERMINALS.name, subjects.terminal(tenant, query_id))
+        return read_terminal(stored.data) if stored else None
+
+
+def read_terminal(data: bytes) -> AnyTerminal:
+    """The terminal in these bytes. Raises `InvalidMessageError` when there is none."""
+    try:
+        return TERMINAL.validate_json(data)
+    except ValidationError as error:
+        raise InvalidMessageError(f"not a terminal event: {error.error_count()} fields are wrong") from error
