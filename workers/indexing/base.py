@@ -13,7 +13,7 @@ from workers.encoding.base import PassageEmbedding, Vector
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A chunk as the index keeps it. `text_digest` finds embeddings to reuse."""
+    """A chunk as the index keeps it. `text_digest` stands for all that its embedding depends on, to reuse it."""
 
     chunk_id: str
     tenant: str
@@ -61,8 +61,8 @@ class Candidate:
 class Visible:
     """Restricts a search of some documents to exactly these generations."""
 
-    generations: frozenset[tuple[str, str]] = field(default_factory=frozenset)
-    """(document_id, generation) pairs."""
+    generations: frozenset[tuple[str, str | None]] = field(default_factory=frozenset)
+    """(document_id, generation) pairs; None: the document has no visible generation, leave it out altogether."""
 
 
 class VectorIndex(Protocol):

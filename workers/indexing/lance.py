@@ -1,0 +1,213 @@
+"""The embedded index: one LanceDB table on the local disk, shared by all processes of a host."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import pyarrow as pa
+from lancedb.index import FTS, Bitmap, BTree, LabelList
+from lancedb.query import MatchQuery
+
+from contracts.errors import PermanentError, TransientError
+from contracts.queries import Filters
+from workers.encoding.base import EncoderIdentity, PassageEmbedding, Vector
+from workers.indexing import conditions
+from workers.indexing.base import Candidate, Row, Visible
+from workers.indexing.records import CANDIDATE_COLUMNS, EMBEDDING_COLUMNS, Record, merged, to_embedding, to_record
+from workers.text.questions import keyword_query
+
+TABLE = "chunks"
+FORMAT = "1"
+"""Raised when the columns or the terms change so that old rows would not be found."""
+KEPT_VERSIONS = timedelta(minutes=10)
+"""How long replaced files are kept for readers that still hold them; longer than any search takes."""
+OPTIMIZE_ATTEMPTS = 3
+
+_WORDS = FTS(
+    base_tokenizer="whitespace",
+    stem=False,
+    remove_stop_words=False,
+    lower_case=False,
+    ascii_folding=False,
+    max_token_length=None,
+)
+_INDICES = {"terms": _WORDS, "chunk_id": BTree(), "document_id": BTree(), "tenant": Bitmap(), "tags": LabelList()}
+
+
+class LanceIndex:
+    """A `VectorIndex` in a folder. Any number of processes of one host may read and write it at once.
+
+    Rows are visible to every process as soon as `upsert` returns: tables are read at their latest version, and what
+    is not yet in an index is scanned. Vectors are compared one by one (exact), fast enough to some 100,000 chunks.
+    """
+
+    def __init__(self, path: Path, identity: EncoderIdentity) -> None:
+        self._path = path
+        self._identity = identity
+        self._connection: lancedb.AsyncConnection | None = None
+        self._table: lancedb.AsyncTable | None = None
+
+    async def open(self) -> None:
+        await asyncio.to_thread(self._path.mkdir, parents=True, exist_ok=True)
+        async with _locked(self._path / "open.lock"):
+            with self._engine():
+                self._connection = await lancedb.connect_async(str(self._path), read_consistency_interval=timedelta(0))
+                self._table = await self._connection.create_table(TABLE, schema=self._schema(), exist_ok=True)
+                self._check_identity((await self._table.schema()).metadata or {})
+                await self._create_indices()
+
+    async def upsert(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        data = pa.Table.from_pylist([to_record(row) for row in rows], schema=self._schema())
+        with self._engine():
+            merge = self._opened.merge_insert("chunk_id").when_matched_update_all().when_not_matched_insert_all()
+            await merge.execute(data)
+
+    async def delete_generation(self, tenant: str, document_id: str, generation: str) -> int:
+        with self._engine():
+            result = await self._opened.delete(conditions.of_generation(tenant, document_id, generation))
+        return int(result.num_deleted_rows)
+
+    async def count_generation(self, tenant: str, document_id: str, generation: str) -> int:
+        with self._engine():
+            return int(await self._opened.count_rows(conditions.of_generation(tenant, document_id, generation)))
+
+    async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:
+        if not digests:
+            return {}
+        where = f"{conditions.of_document(tenant, document_id)} AND {conditions.one_of('text_digest', digests)}"
+        with self._engine():
+            found = await self._opened.query().where(where).select(EMBEDDING_COLUMNS).to_arrow()
+        return {record["text_digest"]: to_embedding(record) for record in _records(found)}
+
+    async def search(
+        self,
+        tenant: str,
+        *,
+        text: str | None,
+        vector: Vector | None,
+        limit: int,
+        filters: Filters,
+        visible: Visible | None = None,
+    ) -> list[Candidate]:
+        where = conditions.of_search(tenant, filters, visible)
+        with self._engine():
+            by_vector, by_keyword = await asyncio.gather(
+                self._by_vector(vector, where, limit), self._by_keyword(text, where, limit)
+            )
+        return merged(by_vector, by_keyword, question=vector)
+
+    async def optimize(self) -> None:
+        """Fold new rows into the indices, merge small files, drop replaced ones. One process at a time does it."""
+        with _try_lock(self._path / "optimize.lock") as ours:
+            for _ in range(OPTIMIZE_ATTEMPTS if ours else 0):
+                with contextlib.suppress(_Conflict), self._engine():
+                    await self._opened.optimize(cleanup_older_than=KEPT_VERSIONS)
+                    return
+
+    async def close(self) -> None:
+        if self._table is not None:
+            self._table.close()
+        if self._connection is not None:
+            self._connection.close()
+
+    async def _by_vector(self, vector: Vector | None, where: str, limit: int) -> list[Record]:
+        if vector is None:
+            return []
+        query = self._opened.query().nearest_to(vector).column("vector").distance_type("dot").where(where)
+        return _records(await query.select([*CANDIDATE_COLUMNS, "_distance"]).limit(limit).to_arrow())
+
+    async def _by_keyword(self, text: str | None, where: str, limit: int) -> list[Record]:
+        terms = keyword_query(text) if text else ""
+        if not terms:
+            return []
+        query = self._opened.query().nearest_to_text(MatchQuery(terms, "terms")).where(where)
+        return _records(await query.select([*CANDIDATE_COLUMNS, "_score"]).limit(limit).to_arrow())
+
+    @property
+    def _opened(self) -> lancedb.AsyncTable:
+        if self._table is None:
+            raise RuntimeError("the index is not open: await open() first")
+        return self._table
+
+    async def _create_indices(self) -> None:
+        """Also on an empty table: without an index keyword search finds nothing, with one it scans what is new."""
+        present = {column for index in await self._opened.list_indices() for column in index.columns}
+        for column, config in _INDICES.items():
+            if column not in present:
+                await self._opened.create_index(column, config=config)
+
+    def _schema(self) -> pa.Schema:
+        text, number = pa.string(), pa.int32()
+        # As an (unenforced) primary key it makes racing upserts of one chunk conflict and merge; without it both insert.
+        key = pa.field("chunk_id", text, nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
+        plain = {name: text for name in ("tenant", "document_id", "generation", "name", "text", "terms", "text_digest")}
+        more = {"ordinal": number, "start": number, "end": number, "page": number, "heading": text, "metadata": text}
+        lists = {"tags": pa.list_(text), "sentences": pa.binary(), "sentence_vectors": pa.binary()}
+        vector = pa.field("vector", pa.list_(pa.float32(), self._identity.dimension))
+        fields = [pa.field(name, kind) for name, kind in (plain | more | lists).items()]
+        return pa.schema([key, *fields, vector], metadata=self._recorded_identity())
+
+    def _recorded_identity(self) -> dict[str, str]:
+        return {"encoder": self._identity.model, "dimension": str(self._identity.dimension), "format": FORMAT}
+
+    def _check_identity(self, metadata: dict[bytes, bytes]) -> None:
+        ours = self._recorded_identity()
+        recorded = {name: metadata.get(name.encode(), b"").decode() for name in ours}
+        if recorded != ours:
+            raise PermanentError(
+                f"the index in {self._path} was made with {_spelled(recorded)}, this process has {_spelled(ours)}: set "
+                "WAGGLE_ENCODER_MODEL to the recorded encoder, or give a new folder as WAGGLE_INDEX_PATH and ingest again"
+            )
+
+    @contextlib.contextmanager
+    def _engine(self) -> Iterator[None]:
+        try:
+            yield
+        except (RuntimeError, OSError) as error:
+            kind = _Conflict if "conflict" in str(error).lower() else TransientError
+            raise kind(f"the index in {self._path} failed: {error}") from error
+
+
+class _Conflict(TransientError):
+    """Another process changed the same rows or files first."""
+
+
+def _records(table: pa.Table) -> list[Record]:
+    """Rows as dicts; the vector stays a numpy array."""
+    column = table.column("vector").combine_chunks()
+    matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+    rows: list[dict[str, Any]] = table.drop_columns(["vector"]).to_pylist()
+    return [{**row, "vector": vector} for row, vector in zip(rows, matrix, strict=True)]
+
+
+def _spelled(identity: dict[str, str]) -> str:
+    return f"encoder {identity['encoder']!r} ({identity['dimension']} dimensions, format {identity['format']})"
+
+
+@contextlib.asynccontextmanager
+async def _locked(file: Path) -> AsyncIterator[None]:
+    """Held by one process of the host at a time; ends with the process if not before."""
+    with file.open("a") as handle:  # noqa: ASYNC230  # a local file of no content
+        await asyncio.to_thread(fcntl.flock, handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _try_lock(file: Path) -> Iterator[bool]:
+    """Whether this process holds the lock; does not wait for it."""
+    with file.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
