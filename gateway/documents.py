@@ -1,0 +1,85 @@
+"""`/v1/documents`: list, look at, delete. Uploads, progress and contents have their own modules."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from contracts.documents import DocumentRecord, DocumentState
+from contracts.identifiers import Token
+from gateway import problems
+from gateway.backend import Backend, Connected, Ready
+from gateway.identity import Identified
+from gateway.openapi import refusals
+from gateway.schemas import Deleted, DocumentList, DocumentView
+from messaging.ledger import DocumentNotFoundError
+
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
+
+DocumentId = Annotated[Token, Path(description="The document's id.", examples=["01JD5Y8Z0000000000000000AB"])]
+
+
+@router.get("", response_model=DocumentList, responses=refusals(422, 503))
+async def list_documents(
+    identity: Identified,
+    backend: Ready,
+    state: Annotated[list[DocumentState] | None, Query(description="Only these states; default: all but deleted.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: Annotated[str | None, Query(max_length=512, description="`next` of the page before.")] = None,
+) -> Response:
+    """List documents, newest submission first. A change shows here within moments; a single GET shows it at once."""
+    await _caught_up(backend)
+    page = await backend.readmodel.page(identity.tenant, states=state or (), limit=limit, cursor=cursor)
+    following = f'"{page.next}"' if page.next else "null"
+    return Response(f'{{"items":[{",".join(page.items)}],"next":{following}}}', media_type="application/json")
+
+
+@router.get("/{document_id}", response_model=DocumentView, responses=refusals(404, 422, 503))
+async def show_document(identity: Identified, backend: Connected, document_id: DocumentId) -> Response:
+    """Show a document as the ledger has it now. A deleted one is shown with the state `deleted`."""
+    record = await find(backend, identity.tenant, document_id)
+    return Response(DocumentView.of(record).model_dump_json(), media_type="application/json")
+
+
+@router.delete("/{document_id}", status_code=202, response_model=Deleted, responses=refusals(404, 422, 503))
+async def delete_document(identity: Identified, backend: Connected, document_id: DocumentId) -> Response:
+    """Delete a document: no answer that begins after this response uses it; its data is removed soon after."""
+    try:
+        record = await backend.submissions.delete(identity.tenant, document_id)
+    except DocumentNotFoundError:
+        raise _unknown(document_id) from None
+    deleted = Deleted(document_id=document_id, version=record.latest.version)
+    return Response(deleted.model_dump_json(), 202, media_type="application/json")
+
+
+async def find(backend: Backend, tenant: str, document_id: str) -> DocumentRecord:
+    """The record, tombstones included. Raises a 404 problem."""
+    record = await backend.ledger.get(tenant, document_id)
+    if record is None:
+        raise _unknown(document_id)
+    return record
+
+
+async def find_living(backend: Backend, tenant: str, document_id: str) -> DocumentRecord:
+    """The record of a document that is not deleted. Raises a 404 problem."""
+    record = await find(backend, tenant, document_id)
+    if record.deleted:
+        raise problems.not_found(f"The document {document_id} was deleted.")
+    return record
+
+
+async def _caught_up(backend: Backend) -> None:
+    if backend.feed.caught_up.is_set():
+        return
+    try:
+        async with asyncio.timeout(backend.limits.catch_up_s):
+            await backend.feed.caught_up.wait()
+    except TimeoutError:
+        raise problems.unavailable("The list of documents is still being read from the ledger.") from None
+
+
+def _unknown(document_id: str) -> problems.Problem:
+    return problems.not_found(f"There is no document {document_id}.")

@@ -1,0 +1,26 @@
+"""Who asks: decided here and nowhere else, never by a body or a free header."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+
+from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """The tenant whose data a request may touch, and the principal it is done for."""
+
+    tenant: str
+    principal: str
+
+
+def identify() -> Identity:
+    """The identity of a request. There are no keys yet: everybody on this host is the default tenant's anonymous."""
+    return Identity(tenant=DEFAULT_TENANT, principal=ANONYMOUS)
+
+
+Identified = Annotated[Identity, Depends(identify)]

@@ -1,0 +1,35 @@
+"""What one request may cost. Sizes are bytes, times seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KiB = 1024
+MiB = 1024 * KiB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Bounds of request bodies, streams and waits; tests pass shorter ones.
+
+    A body must bring `progress_bytes` in every `silence_s` spent waiting for it, so silence and a slow drip are cut
+    alike. JSON bodies are parsed whole, hence their own limits and a bound on how much of them is in hand at once.
+    """
+
+    upload_max_bytes: int = 100 * MiB
+    files_per_request: int = 1000
+    field_bytes: int = 64 * KiB
+    query_bytes: int = 64 * KiB
+    json_document_bytes: int = 16 * MiB
+    json_in_hand_bytes: int = 32 * MiB
+    json_depth: int = 16
+    json_structure_bytes: int = 32 * KiB
+    silence_s: float = 25.0
+    progress_bytes: int = 4 * KiB
+    stream_keepalive_s: float = 15.0
+    stream_retry_ms: int = 500
+    resume_grace_s: float = 2.0
+    unknown_query_wait_s: float = 2.0
+    deadline_grace_s: float = 1.5
+    ledger_poll_s: float = 2.0
+    catch_up_s: float = 2.0

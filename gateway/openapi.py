@@ -1,0 +1,80 @@
+"""What the OpenAPI document says about refusals and hand-read bodies."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from gateway import sse
+from gateway.problems import MEDIA_TYPE, ProblemDocument
+
+_MEANING = {
+    403: "A page of another origin tried to change something.",
+    404: "There is no such thing.",
+    408: "The body came too slowly.",
+    409: "It has ended already.",
+    413: "Larger than this route takes.",
+    415: "A content type that this route does not take.",
+    422: "Readable, but not what this route takes; `errors` names the fields.",
+    500: "It failed, and would fail again.",
+    503: "Not now; `Retry-After` says when to try again. Nothing was accepted.",
+    504: "No answer by the deadline.",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problem responses of a route."""
+    return {status: _problem(status) for status in statuses}
+
+
+def _problem(status: int) -> dict[str, Any]:
+    example = {
+        "type": "urn:waggle:problem:…", "title": HTTPStatus(status).phrase,
+        "status": status, "detail": _MEANING[status], "code": "…",
+    }  # fmt: skip
+    content = {MEDIA_TYPE: {"schema": ProblemDocument.model_json_schema(), "example": example}}
+    return {"description": _MEANING[status], "content": content}
+
+
+def stream(description: str) -> dict[str, Any]:
+    """A response of server-sent events."""
+    return {"description": description, "content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}}}}
+
+
+def json_body(model: type[BaseModel]) -> dict[str, Any]:
+    """A body that the route reads by itself, within its limits."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema(model)}}}}
+
+
+def upload_body(model: type[BaseModel]) -> dict[str, Any]:
+    """Files, or one document as JSON text."""
+    files = {
+        "type": "object",
+        "properties": {
+            "metadata": {"type": "string", "description": "JSON object of strings for all files; before the files."},
+            "document_id": {"type": "string", "description": "Only with a single file; before the file."},
+            "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        },
+        "required": ["files"],
+    }
+    content = {"multipart/form-data": {"schema": files}, "application/json": {"schema": _schema(model)}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The model's schema without references: this part of the document has no components of its own."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    return dict(_inlined(schema, definitions))
+
+
+def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, dict):
+        if "$ref" in node:
+            return _inlined(definitions[node["$ref"].rsplit("/", 1)[1]], definitions)
+        return {key: _inlined(value, definitions) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_inlined(value, definitions) for value in node]
+    return node

@@ -1,0 +1,192 @@
+"""Errors over HTTP: problem documents (RFC 9457), each with a stable `code` and a sentence that says what to do.
+
+    Problem
+    ├── built by the functions below, one per kind of refusal
+    └── made from framework errors by `install` (unknown path, wrong method, invalid parameter, a bug)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from contracts.errors import TransientError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+MEDIA_TYPE = "application/problem+json"
+_MAX_ERRORS = 10
+
+
+class ProblemCode(StrEnum):
+    """The codes of problems that the gateway itself finds; failed queries carry a `contracts.errors.ErrorCode`."""
+
+    MALFORMED = "malformed_request"
+    INVALID = "invalid_request"
+    FORBIDDEN_HOST = "forbidden_host"
+    FORBIDDEN_ORIGIN = "forbidden_origin"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    SLOW_BODY = "request_timeout"
+    CONFLICT = "conflict"
+    QUERY_CANCELLED = "query_cancelled"
+    QUERY_ENDED = "query_already_ended"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    UNAVAILABLE = "temporarily_unavailable"
+    INTERNAL = "internal_error"
+    HTTP = "http_error"
+
+
+class ProblemDocument(BaseModel):
+    """What an error response holds (for the OpenAPI document)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+class ClientGoneError(Exception):
+    """The client closed the connection; there is nobody left to answer."""
+
+
+class Problem(Exception):  # noqa: N818  (named after the RFC's noun)
+    """A refusal on its way to the client. `extensions` are further members of the document."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extensions: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.extensions = dict(extensions or {})
+
+    def document(self) -> dict[str, object]:
+        return {
+            "type": f"urn:waggle:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": str(self.code),
+            **self.extensions,
+        }
+
+    def response(self) -> Response:
+        content = json.dumps(self.document(), ensure_ascii=False).encode("utf-8", "replace")
+        return Response(content, self.status, self.headers, media_type=MEDIA_TYPE)
+
+
+def malformed(detail: str) -> Problem:
+    """The bytes cannot be read as what they claim to be."""
+    return Problem(400, ProblemCode.MALFORMED, detail)
+
+
+def invalid(detail: str, errors: Sequence[Mapping[str, object]] = ()) -> Problem:
+    """Readable, but not what this route takes."""
+    return Problem(422, ProblemCode.INVALID, detail, extensions={"errors": list(errors)} if errors else None)
+
+
+def not_found(detail: str) -> Problem:
+    return Problem(404, ProblemCode.NOT_FOUND, detail)
+
+
+def too_large(detail: str) -> Problem:
+    return Problem(413, ProblemCode.TOO_LARGE, detail)
+
+
+def unsupported_media_type(detail: str) -> Problem:
+    return Problem(415, ProblemCode.UNSUPPORTED_MEDIA_TYPE, detail)
+
+
+def slow_body(detail: str) -> Problem:
+    """The client stopped sending; the connection is of no more use."""
+    return Problem(408, ProblemCode.SLOW_BODY, detail, headers={"Connection": "close"})
+
+
+def unavailable(detail: str, *, retry_after_s: float = 2.0, **extensions: object) -> Problem:
+    """Nothing was accepted; the same request may succeed after `retry_after_s`."""
+    seconds = str(max(1, round(retry_after_s)))
+    return Problem(
+        503, ProblemCode.UNAVAILABLE, detail, headers={"Retry-After": seconds}, extensions=extensions or None
+    )
+
+
+def of_validation(error: ValidationError) -> Problem:
+    """A body that broke its schema: 400 when it is no JSON at all, 422 with the first offending fields otherwise."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    if found and found[0]["type"] == "json_invalid":
+        return malformed(f"The body is not valid JSON: {found[0]['msg']}.")
+    return _of_errors([(item["loc"], item["msg"]) for item in found])
+
+
+def _of_errors(found: Sequence[tuple[Sequence[int | str], str]]) -> Problem:
+    errors = [{"field": ".".join(map(str, loc)) or "body", "message": msg} for loc, msg in found[:_MAX_ERRORS]]
+    detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:3])
+    return invalid(f"{detail}.", errors)
+
+
+def _of_http(error: HTTPException) -> Problem:
+    if error.status_code == 404:
+        return not_found("There is nothing at this path. /openapi.json lists every route.")
+    if error.status_code == 405:
+        detail = "This path does not take that method; the Allow header names those it takes."
+        return Problem(405, ProblemCode.METHOD_NOT_ALLOWED, detail, headers=error.headers)
+    return Problem(error.status_code, ProblemCode.HTTP, str(error.detail), headers=error.headers)
+
+
+def install(app: FastAPI) -> None:
+    """Have every error of `app` leave as a problem document."""
+    log = structlog.get_logger("gateway")
+
+    async def on_problem(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)
+        return error.response()
+
+    async def on_http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _of_http(error).response()
+
+    async def on_parameters(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return _of_errors([(item["loc"][1:] or item["loc"], item["msg"]) for item in error.errors()]).response()
+
+    async def on_transient(_: Request, error: Exception) -> Response:
+        assert isinstance(error, TransientError)
+        log.warning("refused for now", reason=str(error))
+        return unavailable(f"{error}. Try again shortly.", retry_after_s=error.retry_after_s or 2.0).response()
+
+    async def on_gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=400)
+
+    async def on_bug(_: Request, error: Exception) -> Response:
+        log.error("request failed", error=repr(error))
+        detail = "The gateway failed to handle this request; its log has the reason."
+        return Problem(500, ProblemCode.INTERNAL, detail).response()
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_parameters)
+    app.add_exception_handler(TransientError, on_transient)
+    app.add_exception_handler(ClientGoneError, on_gone)
+    app.add_exception_handler(Exception, on_bug)
