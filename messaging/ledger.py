@@ -191,6 +191,10 @@ class DocumentLedger:
             if record is not None:
                 yield Change(stored.sequence, record)
 
+    async def revision(self) -> int:
+        """The newest revision: who has seen it in `changes` has seen all that was there."""
+        return await self._bucket.storage.last_sequence(self._bucket.stream)
+
     async def _change_known(
         self, tenant: str, document_id: str, rule: Callable[[DocumentRecord, datetime], DocumentRecord]
     ) -> DocumentRecord:

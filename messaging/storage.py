@@ -152,12 +152,16 @@ class Storage:
         if not self._broker.is_connected:
             raise BrokerUnavailableError(f"not connected to the broker, {stream} cannot be read")
 
-    async def _require_reach(self, stream: str, after: int) -> None:
+    async def last_sequence(self, stream: str) -> int:
+        """The sequence of the newest message a stream has stored, 0 when it never had one."""
         self._require_connection(stream)
         try:
-            last = (await self._broker.js.stream_info(stream)).state.last_seq
+            return int((await self._broker.js.stream_info(stream)).state.last_seq)
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(stream, error) from error
+
+    async def _require_reach(self, stream: str, after: int) -> None:
+        last = await self.last_sequence(stream)
         if last < after:
             raise StreamResetError(f"{stream} ends at {last}, before {after}: it was made anew, read it from the start")
 
