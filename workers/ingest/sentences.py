@@ -17,104 +17,20 @@ _END = re.compile(
     """,
     re.VERBOSE,
 )
-_NEXT_WORD = re.compile(r"\s*[\"'“‘(\[«]*(\w)?")
+_NEXT_WORD = re.compile(r"\s*[\"'“‘(\[«]*(\w{0,3})")
+_NUMBER = re.compile(r"[A-Z]?\d")
 _LAST_WORD = re.compile(r"[^\s(\[“\"'‘]+$")
-_INITIAL = re.compile(r"(?:[^\W\d_]\.)+")
-_ENUMERATOR = re.compile(r"(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})\.")
-# Abbreviations that stand before what they belong to, so that they never end a sentence.
-_TITLES = frozenset(
-    [
-        "mr",
-        "mrs",
-        "ms",
-        "dr",
-        "prof",
-        "st",
-        "sr",
-        "jr",
-        "gen",
-        "col",
-        "capt",
-        "lt",
-        "sgt",
-        "rev",
-        "hon",
-        "fig",
-        "figs",
-        "eq",
-        "eqs",
-        "no",
-        "nos",
-        "vol",
-        "vols",
-        "pp",
-        "ed",
-        "eds",
-        "sec",
-        "secs",
-        "ch",
-        "chap",
-        "tab",
-        "ref",
-        "refs",
-        "approx",
-        "ca",
-        "cf",
-        "vs",
-        "viz",
-        "al",
-        "e.g",
-        "i.e",
-    ]
+# Initials of a name, as in J. R. Smith; what ends in other dotted letters, as in "at 5 p.m.", may end a sentence.
+_INITIALS = re.compile(r"(?:[A-HJ-Z]\.)+")
+_ENUMERATOR = re.compile(r"(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,4})")
+# Abbreviations that something always follows, so that they never end a sentence.
+_LEADING = re.compile(
+    "mr|mrs|ms|dr|prof|st|jr|sr|gen|col|capt|lt|sgt|rev|hon|cf|vs|viz|al|e\\.g|i\\.e|eds?", re.IGNORECASE
 )
-# Abbreviations that may also stand last: they end a sentence only before a capital letter.
-_ABBREVIATIONS = frozenset(
-    [
-        "etc",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "bros",
-        "dept",
-        "univ",
-        "est",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-        "mon",
-        "tue",
-        "wed",
-        "thu",
-        "fri",
-        "sat",
-        "sun",
-        "a.m",
-        "p.m",
-        "u.s",
-        "u.k",
-        "u.n",
-        "ph.d",
-        "m.d",
-        "b.sc",
-        "m.sc",
-        "min",
-        "max",
-        "avg",
-        "temp",
-        "sp",
-        "spp",
-        "var",
-    ]
+# Abbreviations that belong to the number after them.
+_NUMBERED = re.compile(
+    "figs?|eqs?|nos?|vols?|pp?|secs?|chap|ch|tab|refs?|approx|ca|art|app|para|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec",
+    re.IGNORECASE,
 )
 
 
@@ -140,16 +56,18 @@ def line_spans(text: str, start: int, end: int) -> list[Span]:
 
 
 def _stops(text: str, start: int, end: int) -> Iterator[int]:
+    begin = start
     for match in _END.finditer(text, start, end):
-        if _ends_sentence(text, match, start, end):
-            yield match.end()
+        if _ends_sentence(text, match, begin, end):
+            begin = match.end()
+            yield begin
 
 
-def _ends_sentence(text: str, match: re.Match[str], start: int, end: int) -> bool:
+def _ends_sentence(text: str, match: re.Match[str], begin: int, end: int) -> bool:
     if match.group("wide"):
         return not _pauses(text, match, end)
     if match.group("narrow"):
-        return _stops_narrowly(text, match, start, end)
+        return _stops_narrowly(text, match, begin, end)
     return True
 
 
@@ -158,30 +76,31 @@ def _pauses(text: str, match: re.Match[str], end: int) -> bool:
     following = text[match.end() : match.end() + 1] if match.end() < end else ""
     if following and following in "，,、：:":
         return True
-    return match.group().startswith("…") and not following.isspace() and match.end() < end and len(match.group()) < 2
+    return match.group() == "…" and following != "" and not following.isspace()
 
 
-def _stops_narrowly(text: str, match: re.Match[str], start: int, end: int) -> bool:
+def _stops_narrowly(text: str, match: re.Match[str], begin: int, end: int) -> bool:
     stop = match.group("narrow")
-    after = _NEXT_WORD.match(text, match.end(), end)
-    first = after.group(1) if after else None
-    if first is not None and first.islower():
-        return "!" in stop or "?" in stop
+    following = _NEXT_WORD.match(text, match.end(), end)
+    first = following.group(1) if following else ""
+    if first[:1].islower():
+        return stop != "." and match.group() == stop
     if stop != ".":
         return True
-    word = _LAST_WORD.search(text, max(start, match.start() - 24), match.start())
-    return first is None or word is None or not _abbreviates(word.group(), first, at_start=word.start() == start)
+    word = _LAST_WORD.search(text, max(begin, match.start() - 24), match.start())
+    if not first or word is None:
+        return True
+    alone = not text[begin : word.start()].strip()
+    return not _abbreviates(word.group(), first, alone=alone)
 
 
-def _abbreviates(word: str, following: str, *, at_start: bool) -> bool:
-    bare = word.lower().rstrip(".")
-    if bare in _TITLES:
+def _abbreviates(word: str, following: str, *, alone: bool) -> bool:
+    """Whether the full stop after `word` belongs to it. `alone`: nothing stands before the word in its sentence."""
+    if _LEADING.fullmatch(word) or _INITIALS.fullmatch(word + "."):
         return True
-    if bare in _ABBREVIATIONS:
-        return following.isdigit()
-    if at_start and _ENUMERATOR.fullmatch(word + "."):
-        return True
-    return _INITIAL.fullmatch(word + ".") is not None and word != "I"
+    if _NUMBERED.fullmatch(word):
+        return _NUMBER.match(following) is not None
+    return alone and _ENUMERATOR.fullmatch(word) is not None
 
 
 def _trim(text: str, start: int, end: int) -> Span:

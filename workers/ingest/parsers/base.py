@@ -6,9 +6,11 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
+
+from workers.ingest.parsers.lines import joint
 
 _INVISIBLE = dict.fromkeys(
     [
@@ -64,6 +66,14 @@ class ParsedDocument:
         return bisect_right(self.pages, offset) if self.pages else None
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as parsers get it. `text` is the decoded content of kinds that are text, else empty."""
+
+    content: bytes
+    text: str
+
+
 class Parser(Protocol):
     """Reads one kind of file.
 
@@ -71,7 +81,7 @@ class Parser(Protocol):
     parser process only.
     """
 
-    def __call__(self, content: bytes, *, name: str) -> ParsedDocument: ...
+    def __call__(self, source: Source) -> ParsedDocument: ...
 
 
 def normalise(text: str) -> str:
@@ -103,6 +113,15 @@ class TextBuilder:
 
     def paragraph(self, text: str) -> None:
         self._add(BlockKind.PARAGRAPH, _SPACES.sub(" ", normalise(text)).strip())
+
+    def continue_paragraph(self, text: str) -> None:
+        """Go on with the block added last, as a paragraph does that runs over the end of a page."""
+        text = _SPACES.sub(" ", normalise(text)).strip()
+        if not text or not self._blocks:
+            self.paragraph(text)
+            return
+        self._append(joint(self._parts[-1], text) + text)
+        self._blocks[-1] = replace(self._blocks[-1], end=self._length)
 
     def list_item(self, text: str) -> None:
         self._add(BlockKind.LIST_ITEM, _SPACES.sub(" ", normalise(text)).strip())

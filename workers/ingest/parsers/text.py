@@ -7,17 +7,8 @@ from collections.abc import Iterator
 
 from contracts.documents import Span
 from workers.ingest.parsers.base import Block, BlockKind, ParsedDocument, normalise
+from workers.ingest.parsers.headings import worded_heading_level
 
-_HEADING = re.compile(
-    r"""
-      第\s*[0-9０-９一二三四五六七八九十百千零〇两]+\s*[章节節回部篇卷] .{0,40}
-    | [一二三四五六七八九十]{1,3}、 .{1,30}
-    | (?:chapter|part|section|appendix)\s+(?:\d+|[ivxlc]+)\b .{0,70}
-    | (?P<number>\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+ [^\W\d_].{0,70}
-    """,
-    re.VERBOSE | re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?。！？；;:：,，]$")
 _WRAPPED_AT_MOST = 120
 _FULL_LINE = 0.7
 
@@ -77,15 +68,5 @@ def _width(line: str) -> int:
 
 
 def _block(text: str, start: int, end: int) -> Block:
-    level = _heading_level(text[start:end])
+    level = worded_heading_level(text[start:end])
     return Block(BlockKind.HEADING, start, end, level) if level else Block(BlockKind.PARAGRAPH, start, end)
-
-
-def _heading_level(line: str) -> int:
-    if len(line) > 80 or "\n" in line or _SENTENCE_END.search(line):
-        return 0
-    match = _HEADING.fullmatch(line)
-    if match is None:
-        return 0
-    number = match.group("number")
-    return 1 + number.count(".") if number else 1
