@@ -8,8 +8,10 @@ StackError
 
 from __future__ import annotations
 
+from contracts.errors import WaggleError
 
-class StackError(Exception):
+
+class StackError(WaggleError):
     """Base of all errors of the local stack."""
 
 
@@ -27,3 +29,7 @@ class StartError(StackError):
     def __init__(self, message: str, *, log: str = "") -> None:
         super().__init__(message)
         self.log = log
+
+
+class BrokerAwayError(StackError):
+    """No broker answers at the address that is configured."""

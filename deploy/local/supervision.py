@@ -14,9 +14,10 @@ from supervisor.xmlrpc import SupervisorTransport
 from deploy.local.layout import Layout
 from deploy.local.programs import Group, Program, recording_pid
 
-START_SECONDS = 1
+START_SECONDS = 15
 """A process that lives this long counts as started; one that ends sooner is tried again, each time a second later."""
-START_RETRIES = 5
+START_RETRIES = 60
+"""Half an hour of trying: what is broken outside may come back."""
 LOG_BYTES = "10MB"
 LOG_BACKUPS = 3
 

@@ -1,0 +1,146 @@
+"""`waggle ingest`: files, folders and globs into searchable documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+from cli.exits import CommandError, Exit
+from cli.output import Json, console, messages, print_json
+from cli.target import gateway
+from cli.uploading.files import Source, find
+from cli.uploading.submission import Outcome, Submission
+
+app = typer.Typer()
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders, or globs in quotes.")],
+    metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="KEY=VALUE, repeatable.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Glob of files to leave out, repeatable.")] = None,
+    wait: Annotated[bool, typer.Option(help="Wait until every document can be found.")] = True,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 3600.0,
+    as_json: Json = False,
+) -> None:
+    """Submit documents and wait until each is ready or has failed.
+
+    A file that is submitted again, changed, becomes a new version of its document; unchanged, nothing is redone. Exit
+    code 1 when any has failed.
+    """
+    sources = _sources(paths, exclude or [])
+    pairs = _pairs(metadata or [])
+    outcomes = list[Outcome]()
+    try:
+        with progress(len(sources), quiet=as_json) as show:
+            asyncio.run(submit(sources, metadata=pairs, wait=wait, deadline_s=timeout, show=show, outcomes=outcomes))
+    except KeyboardInterrupt:
+        messages().print(
+            f"Interrupted. {len(outcomes)} of {len(sources)} files had ended; what was submitted is processed further. "
+            "The same command again goes on where this one stopped.",
+            style="yellow",
+        )
+        raise
+    _summarise(outcomes, as_json=as_json)
+    raise typer.Exit(Exit.OK if all(o.good for o in outcomes) else Exit.FAILED)
+
+
+class Show:
+    """The progress bar, and a line for every file that ends."""
+
+    def __init__(self, bar: Progress, total: int) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", total=total)
+
+    def ended(self, outcome: Outcome) -> None:
+        self._bar.console.print(_line(outcome))
+        self._bar.advance(self._task)
+
+
+@contextmanager
+def progress(total: int, *, quiet: bool = False) -> Iterator[Show]:
+    """A bar over `total` files with the time that the rest may take; nothing when `quiet`."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    with Progress(*columns, console=messages(), transient=True, disable=quiet) as bar:
+        if quiet:
+            bar.console.quiet = True
+        yield Show(bar, total)
+
+
+async def submit(
+    sources: list[Source],
+    *,
+    metadata: dict[str, str] | None,
+    wait: bool,
+    deadline_s: float,
+    show: Show,
+    outcomes: list[Outcome],
+) -> None:
+    """Submit `sources`; `outcomes` fills as they end, also when this is interrupted."""
+    async with gateway() as client:
+        await client.ready()  # away from the start is said at once; later it is waited for
+        await Submission(
+            client, sources, show.ended, metadata=metadata, wait=wait, deadline_s=deadline_s, outcomes=outcomes
+        ).run()
+
+
+def _sources(paths: list[str], exclude: list[str]) -> list[Source]:
+    try:
+        sources = find(paths, exclude=exclude)
+    except FileNotFoundError as error:
+        raise CommandError(str(error), code=Exit.USAGE) from error
+    if not sources:
+        raise CommandError("no file is left to submit", hint="--exclude leaves all of them out.", code=Exit.USAGE)
+    return sources
+
+
+def _pairs(options: list[str]) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for option in options:
+        key, separator, value = option.partition("=")
+        if not key or not separator:
+            raise CommandError(f"{option!r} is not KEY=VALUE, for example topic=bees", code=Exit.USAGE)
+        pairs[key] = value
+    return pairs
+
+
+def _line(outcome: Outcome) -> Text:
+    if outcome.failure is not None:
+        return Text.assemble(
+            ("✗ ", "red"), outcome.source.name, ("  ", ""), (outcome.state, "red"),
+            f"  {outcome.failure.code}: {outcome.failure.message}",
+        )  # fmt: skip
+    notes = [f"{outcome.chunks} chunks"] if outcome.chunks is not None else []
+    notes += [f"version {outcome.version}"] if outcome.version > 1 else []
+    notes += ["unchanged"] if outcome.unchanged else []
+    return Text.assemble(
+        ("✓ ", "green"), outcome.source.name, "  ", (outcome.state, "green"), (f"  {', '.join(notes)}", "dim")
+    )
+
+
+def _summarise(outcomes: list[Outcome], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"items": [_plain(outcome) for outcome in outcomes]})
+        return
+    bad = [outcome for outcome in outcomes if not outcome.good]
+    good = len(outcomes) - len(bad)
+    console().print(f"{good} of {len(outcomes)} documents are fine" + (f", {len(bad)} are not." if bad else "."))
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    return {
+        "path": str(outcome.source.path),
+        "name": outcome.source.name,
+        "document_id": outcome.document_id,
+        "state": outcome.state,
+        "version": outcome.version,
+        "chunks": outcome.chunks,
+        "unchanged": outcome.unchanged,
+        "failure": outcome.failure.plain() if outcome.failure else None,
+    }

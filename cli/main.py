@@ -1,0 +1,81 @@
+"""The command `waggle`: which commands there are, and how every one of them ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import ClassVar
+
+import typer
+
+from cli.exits import CommandError, Exit
+from cli.lazily import LazyGroup
+from contracts.errors import WaggleError
+from contracts.settings import ConfigurationError
+
+
+class Commands(LazyGroup):
+    modules: ClassVar[Mapping[str, str]] = {
+        "up": "cli.stack",
+        "down": "cli.stack",
+        "logs": "cli.stack",
+        "ingest": "cli.ingest",
+        "ask": "cli.ask",
+        "search": "cli.ask",
+        "documents": "cli.documents",
+        "status": "cli.fleet",
+        "top": "cli.fleet",
+        "config": "cli.configuration",
+        "doctor": "cli.doctor",
+        "evaluate": "cli.evaluate",
+        "load": "cli.load",
+        "demo": "cli.demo.command",
+        "worker": "cli.processes",
+        "gateway": "cli.processes",
+        "provision": "cli.processes",
+    }
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def waggle() -> None:
+    """Ask your own documents, and get answers that say where they come from.
+
+    Exit codes: 0 done, 1 something failed, 2 wrong usage or configuration, 3 the gateway cannot be reached.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        app()
+    except CommandError as error:
+        _say(error.message, error.hint)
+        sys.exit(error.code)
+    except ConfigurationError as error:
+        _say(str(error), "")
+        sys.exit(Exit.USAGE)
+    except WaggleError as error:
+        _say(str(error), "")
+        sys.exit(Exit.FAILED)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        sys.exit(Exit.OK)
+
+
+def _say(message: str, hint: str) -> None:
+    sys.stderr.write(f"Error: {message}\n" + (f"       {hint}\n" if hint else ""))
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,79 @@
+"""What commands print: results to standard output, all else to standard error, colours only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+KIB = 1024
+
+
+def console() -> Console:
+    """Where results go. Without markup: names of documents may hold brackets."""
+    return Console(highlight=False, soft_wrap=True, markup=False)
+
+
+def messages() -> Console:
+    """Where progress and remarks go: standard error, so that results can be piped."""
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+
+
+def print_json(value: object) -> None:
+    """One JSON document on standard output, indented for people on a terminal."""
+    indent = 2 if sys.stdout.isatty() else None
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=indent, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_json_line(value: object) -> None:
+    """One line of a stream of JSON documents."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def table(*columns: str, title: str | None = None, right: frozenset[str] = frozenset()) -> Table:
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def size(size_bytes: float | None) -> str:
+    """1536 as `1.5 KiB`."""
+    if size_bytes is None:
+        return ""
+    value = float(size_bytes)
+    for unit in ("B", "KiB", "MiB"):
+        if value < KIB:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= KIB
+    return f"{value:.1f} GiB"
+
+
+def ago(moment: datetime | None, *, now: datetime | None = None) -> str:
+    """How long ago, in one unit."""
+    if moment is None:
+        return ""
+    return duration(((now or datetime.now(UTC)) - moment).total_seconds()) + " ago"
+
+
+def duration(seconds: float) -> str:
+    """90 as `1 min`."""
+    if seconds < 60:
+        return f"{max(0, seconds):.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min"
+    return f"{seconds // 3600:.0f} h" if seconds < 2 * 86400 else f"{seconds // 86400:.0f} d"
+
+
+def plain(replies: Any) -> list[dict[str, Any]]:
+    """Replies of the gateway as JSON values."""
+    return [reply.plain() for reply in replies]

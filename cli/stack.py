@@ -1,0 +1,143 @@
+"""`waggle up`, `down`, `logs`: the whole of Waggle on this host."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from cli.exits import CommandError, Exit
+from cli.output import Json, console, messages, print_json, print_json_line
+from cli.starting import bring_up, take_down
+from contracts.settings import AllSettings
+from deploy.local import logs as stack_logs
+from deploy.local.assembly import NATS_PORT, assemble, layout_of, replicas_of
+from deploy.local.errors import StartError
+from deploy.local.stack import LocalStack
+
+app = typer.Typer()
+
+WATCH_S = 1.0
+
+
+@app.command()
+def up(
+    replicas: Annotated[list[str] | None, typer.Option(help="SERVICE=COUNT, for example embed=2; repeatable.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is ready.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the gateway; 0 takes a free one.")] = None,
+    nats_port: Annotated[int, typer.Option(help="Port of the broker; 0 takes a free one.")] = NATS_PORT,
+    timeout: Annotated[float, typer.Option(help="Seconds until everything has to be ready.")] = 180.0,
+    as_json: Json = False,
+) -> None:
+    """Start broker, keeper, workers and gateway, and keep them running until Ctrl-C.
+
+    State is kept in WAGGLE_DATA_DIR. With WAGGLE_NATS_URL set, that broker is used instead of one of our own.
+    """
+    settings = AllSettings.load()
+    stack = assemble(settings, replicas=_replicas(replicas), port=port, nats_port=nats_port)
+    with _interruptible():
+        try:
+            took_s = bring_up(stack, timeout_s=timeout)
+        except KeyboardInterrupt:
+            take_down(stack.layout)
+            raise
+        _announce(stack, took_s, as_json=as_json, detached=detach)
+        if not detach:
+            _keep(stack)
+
+
+@app.command()
+def down(as_json: Json = False) -> None:
+    """Stop the stack of WAGGLE_DATA_DIR in order: gateway, workers, keeper, broker."""
+    layout = layout_of(AllSettings.load())
+    stopped = take_down(layout)
+    if as_json:
+        print_json({"stopped": stopped, "data_dir": str(layout.data_dir)})
+    elif not stopped:
+        console().print(f"Nothing runs in {layout.data_dir}.")
+
+
+@app.command()
+def logs(
+    service: Annotated[str | None, typer.Argument(help="A service (embed) or one process (embed-2).")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as more is written.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What the processes of the stack wrote."""
+    layout = layout_of(AllSettings.load())
+    names = stack_logs.programs(layout, service)
+    if not names:
+        wanted = f"{service} has no log" if service else "there are no logs"
+        known = ", ".join(stack_logs.programs(layout)) or "none yet; start with `waggle up`"
+        raise CommandError(f"{wanted} in {layout.logs}", hint=f"Logs: {known}.")
+    for name, line in stack_logs.lines(layout, names, follow=follow):
+        if as_json:
+            print_json_line({"process": name, "line": line})
+        else:
+            typer.echo(line if len(names) == 1 else f"{name:<12} {line}")
+
+
+def _replicas(options: list[str] | None) -> dict[str, int]:
+    try:
+        return replicas_of([part for option in options or [] for part in option.split(",")])
+    except ValueError as error:
+        raise CommandError(str(error), code=Exit.USAGE) from error
+
+
+def _announce(stack: LocalStack, took_s: float, *, as_json: bool, detached: bool) -> None:
+    url = stack.addresses.url
+    if as_json:
+        print_json({"url": url, "nats_url": stack.addresses.nats_url, "ready_s": round(took_s, 2)})
+        return
+    console().print(f"Waggle is ready at {url} after {took_s:.1f} s (data in {stack.layout.data_dir})", style="bold")
+    stop = "`waggle down` stops it" if detached else "Ctrl-C stops it"
+    console().print(f'Next: `waggle ingest ./docs`, then `waggle ask "…"`. {stop}.', style="dim")
+
+
+def _keep(stack: LocalStack) -> None:
+    """Say what is restarted, until Ctrl-C; then stop all. Ends with an error when the supervisor itself ends."""
+    try:
+        for line in _restarts(stack):
+            messages().print(line, style="yellow")
+    except KeyboardInterrupt:
+        take_down(stack.layout)
+    except StartError as error:
+        take_down(stack.layout)
+        raise CommandError("the supervisor ended; everything was stopped", hint="Start again: `waggle up`.") from error
+
+
+def _restarts(stack: LocalStack) -> Iterator[str]:
+    known = {p.name: p.pid for p in stack.processes()}
+    while True:
+        time.sleep(WATCH_S)
+        for process in stack.processes():
+            if process.pid not in {0, known[process.name]}:
+                known[process.name] = process.pid
+                yield f"{process.name} had ended and was started again; see `waggle logs {process.name}`"
+            if process.state == "FATAL" and known[process.name] != -1:
+                known[process.name] = -1
+                yield f"{process.name} ends again and again and was given up; see `waggle logs {process.name}`"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM and a closed terminal stop the stack as Ctrl-C does; a second signal does not interrupt the stopping."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        for each in signals:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [each for each in wanted if signal.getsignal(each) != signal.SIG_IGN]  # as under nohup
+    before = {each: signal.signal(each, interrupt) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

@@ -1,0 +1,1 @@
+"""Bringing files to the gateway: which ones, under which ids, and what becomes of each."""

@@ -1,0 +1,78 @@
+"""Which files are meant, and under which id and name each is submitted."""
+
+from __future__ import annotations
+
+import fnmatch
+import glob
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_GLOB = re.compile(r"[*?\[]")
+_SLUG_CHARACTERS = 48
+_NAME_CHARACTERS = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A file to submit. `name` is what people see: the path below the folder that was given, or the file's name."""
+
+    path: Path
+    name: str
+
+    @property
+    def document_id(self) -> str:
+        """The same for the same path on this host: submitting a changed file again makes a new version."""
+        path = self.path.resolve()
+        slug = re.sub(r"[^A-Za-z0-9]+", "-", path.name).strip("-")[:_SLUG_CHARACTERS].rstrip("-")
+        digest = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:16]
+        return f"{slug or 'document'}-{digest}"
+
+
+def find(patterns: Iterable[str], *, exclude: Iterable[str] = ()) -> list[Source]:
+    """The files that paths, folders and globs stand for, each once, in order.
+
+    Hidden files and folders within a folder are left out, and so is what matches `exclude` (by name or by path).
+    Raises `FileNotFoundError` for a path or glob that stands for nothing.
+    """
+    excluded = tuple(exclude)
+    found: dict[Path, Source] = {}
+    for pattern in patterns:
+        sources = list(_expand(pattern))
+        if not sources:
+            raise FileNotFoundError(f"{pattern}: there is no such file, and no file below it")
+        for source in sources:
+            if not _matches(source, excluded):
+                found.setdefault(source.path.resolve(), source)
+    return list(found.values())
+
+
+def _expand(pattern: str) -> Iterator[Source]:
+    path = Path(pattern)
+    if path.is_dir():
+        yield from _folder(path)
+    elif path.is_file():
+        yield Source(path=path, name=_name(path.name))
+    elif _GLOB.search(pattern):
+        for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  (absolute patterns too)
+            if Path(match).is_file():
+                yield Source(path=Path(match), name=_name(Path(match).name))
+
+
+def _folder(folder: Path) -> Iterator[Source]:
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in below.parts):
+            yield Source(path=path, name=_name(below.as_posix()))
+
+
+def _matches(source: Source, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(each, p) for p in patterns for each in (source.name, source.path.name))
+
+
+def _name(text: str) -> str:
+    """Without control characters and undecodable bytes, at most 512 characters, the end kept."""
+    readable = text.encode(errors="surrogateescape").decode(errors="replace")
+    return "".join(c if c.isprintable() else "�" for c in readable)[-_NAME_CHARACTERS:]

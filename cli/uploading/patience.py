@@ -1,0 +1,33 @@
+"""Asking a gateway again that is away for a moment, or that says to come back later."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+import stamina
+
+from cli.client import GatewayError, UnreachableError
+
+PATIENCE_S = 120.0
+RETRIED_STATUSES = frozenset({408, 429, 502, 503, 504})
+
+Result = TypeVar("Result")
+
+
+async def patiently(call: Callable[[], Awaitable[Result]], *, patience_s: float = PATIENCE_S) -> Result:
+    """What `call` returns, tried again for `patience_s`; then its last error. The call must be safe to repeat."""
+    async for attempt in stamina.retry_context(
+        on=_worth_another_try, attempts=None, timeout=patience_s, wait_initial=0.5, wait_max=10.0
+    ):
+        with attempt:
+            return await call()
+    raise AssertionError("an attempt either returns or raises")
+
+
+def _worth_another_try(error: Exception) -> bool | timedelta:
+    """Whether to ask again; after the time that the gateway named, where it did."""
+    if isinstance(error, GatewayError) and error.problem.status in RETRIED_STATUSES:
+        return timedelta(seconds=error.retry_after_s) if error.retry_after_s else True
+    return isinstance(error, UnreachableError)
