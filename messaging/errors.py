@@ -34,6 +34,10 @@ class ConnectionRefusedByBrokerError(WaggleError):
     """The broker answered, but refuses this client; trying again with the same settings cannot help."""
 
 
+class ForeignMessageError(WaggleError):
+    """A message that no consumer delivered: it has no attempt, no sequence, and cannot be settled."""
+
+
 class PublishRefusedError(WaggleError):
     """The broker refused the message for a reason that repetition does not change (wrong stream or sequence).
 

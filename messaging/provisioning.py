@@ -54,6 +54,25 @@ async def provision_consumer(broker: Broker, consumer: topology.Consumer) -> lis
     return await _answered(_apply_consumer(broker, consumer), what)
 
 
+async def ensure_consumer(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> bool:
+    """Make sure that a consumer exists; True when it had to be restored.
+
+    A missing stream is restored with the whole table. Raises `BrokerUnavailableError` or `ProvisioningError`.
+    """
+    try:
+        await broker.js.consumer_info(consumer.stream.name, consumer.durable)
+    except nats.js.errors.NotFoundError:
+        pass
+    else:
+        return False
+    try:
+        await broker.js.stream_info(consumer.stream.name)
+    except nats.js.errors.NotFoundError:
+        await provision(broker, table)
+    await provision_consumer(broker, consumer)
+    return True
+
+
 async def _answered(work: Awaitable[list[str]], what: str) -> list[str]:
     try:
         return await work

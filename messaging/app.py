@@ -1,0 +1,166 @@
+"""A worker: which messages it handles, what it starts and stops, and how it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from contracts import topology
+from contracts.errors import PermanentError
+from contracts.settings import ProcessSettings
+from messaging.binding import Binding, Gathered, Shape, Singly
+from messaging.broker import Broker
+from messaging.checks import Check
+from messaging.deadlines import budget_deadline
+from messaging.delivery import Delivery, M
+from messaging.gathering import BatchItem
+from messaging.middlewares.deadline import DeadlineOf
+from messaging.pipeline import Handling
+from messaging.retries import RetryDelays
+from messaging.running import Parts, Running
+
+DEFAULT_TIME_LIMIT_S = 900.0
+"""How long a handler may take before it is cancelled and its message is tried again."""
+
+Handler = Callable[[M, Delivery], Awaitable[None]]
+BatchHandler = Callable[[list[BatchItem[M]]], Awaitable[None]]
+Hook = Callable[[], Awaitable[None]]
+
+
+class WorkerApp:
+    """Declares a worker; `run()` is its life.
+
+        app = WorkerApp(settings, service="ingest")
+
+        @app.consumes(topology.INGEST_WORKERS, IngestRequest, concurrency=2)
+        async def on_request(request: IngestRequest, delivery: Delivery) -> None: ...
+
+    A message is acknowledged when its handler returns. Otherwise the error's class decides: `PermanentError` is
+    dead-lettered, anything else is delivered again after a growing delay and dead-lettered when the consumer's
+    deliveries are used up. Handlers must bear repetition.
+    """
+
+    def __init__(self, settings: ProcessSettings, *, service: str, table: topology.Topology | None = None) -> None:
+        self.settings = settings
+        self.service = service
+        self._parts = Parts(settings=settings, service=service, table=table or topology.Topology())
+
+    @property
+    def broker(self) -> Broker:
+        """The broker, from the first start-up hook on. Raises `RuntimeError` before."""
+        if self._parts.broker is None:
+            raise RuntimeError("the broker is there from the first start-up hook on, not before")
+        return self._parts.broker
+
+    @property
+    def consumers(self) -> tuple[topology.Consumer, ...]:
+        """The consumers that this worker reads."""
+        return tuple(binding.consumer for binding in self._parts.bindings)
+
+    def consumes(
+        self,
+        consumer: topology.Consumer,
+        message_type: type[M],
+        *,
+        concurrency: int = 1,
+        on_dead_letter: Callable[[M, PermanentError], Awaitable[None]] | None = None,
+        deadline_of: Callable[[M, Delivery], Any] | None = None,
+        on_expired: Callable[[M, Delivery], Awaitable[None]] | None = None,
+        time_limit_s: float | None = DEFAULT_TIME_LIMIT_S,
+        delays: RetryDelays | None = None,
+    ) -> Callable[[Handler[M]], Handler[M]]:
+        """Handle messages of `consumer` one by one, `concurrency` of them at once.
+
+        `on_dead_letter` is called before a message is given up, unless its bytes or its tenant are not to be trusted;
+        it may be called again for the same message. `deadline_of` gives the deadline (broker time); without it the
+        time budget in the message's headers counts, on QUERY with a default. What is past its deadline goes to
+        `on_expired`, and is then done. `time_limit_s=None` is for handlers that wait on purpose.
+        """
+
+        def register(handler: Handler[M]) -> Handler[M]:
+            handling = Handling(
+                message_type=message_type,
+                on_dead_letter=on_dead_letter,
+                deadline_of=deadline_of or _usual_deadline(consumer),
+                on_expired=on_expired,
+                time_limit_s=time_limit_s,
+                delays=delays or RetryDelays(),
+            )
+            self._bind(consumer, handling, Singly(handler=handler), concurrency)
+            return handler
+
+        return register
+
+    def consumes_batches(
+        self,
+        consumer: topology.Consumer,
+        message_type: type[M],
+        *,
+        max_messages: int,
+        gather_s: float,
+        concurrency: int = 1,
+        on_dead_letter: Callable[[M, PermanentError], Awaitable[None]] | None = None,
+        time_limit_s: float | None = DEFAULT_TIME_LIMIT_S,
+        delays: RetryDelays | None = None,
+    ) -> Callable[[BatchHandler[M]], BatchHandler[M]]:
+        """Handle up to `max_messages` that arrive within `gather_s` of the first in one call.
+
+        Each is settled on its own: `item.fail(error)` for one, an error of the handler for all that are not settled
+        yet, otherwise they are acknowledged. Invalid messages never reach the handler. With `concurrency` 2 one batch
+        is gathered while the other is worked on.
+        """
+
+        def register(handler: BatchHandler[M]) -> BatchHandler[M]:
+            handling = Handling(
+                message_type=message_type,
+                on_dead_letter=on_dead_letter,
+                time_limit_s=time_limit_s,
+                delays=delays or RetryDelays(),
+            )
+            self._bind(
+                consumer, handling, Gathered(handler=handler, batch=max_messages, gather_s=gather_s), concurrency
+            )
+            return handler
+
+        return register
+
+    def on_startup(self, hook: Hook) -> Hook:
+        """Call `hook` once the broker is connected, before the first message. Its failure ends the process (1)."""
+        self._parts.startup.append(hook)
+        return hook
+
+    def on_shutdown(self, hook: Hook) -> Hook:
+        """Call `hook` after the last message is settled, while the broker is still there."""
+        self._parts.shutdown.append(hook)
+        return hook
+
+    def background(self, name: str, work: Hook) -> None:
+        """Run `work` beside the handlers until the process stops. If it fails the process drains and ends (1)."""
+        self._parts.background.append((name, work))
+
+    def check(self, name: str, check: Check) -> None:
+        """Tell in the heartbeats how a backend does; `check` is asked every few seconds and may raise."""
+        self._parts.checks.add(name, check)
+
+    async def run(self, *, handle_signals: bool = True) -> int:
+        """Work until SIGTERM or SIGINT (or `stop()`), drain, and return the exit code.
+
+        0: told to stop; what was in hand is finished, or went back to the broker after `drain_timeout_s`. 1: a hook or
+        background work failed.
+        """
+        return await Running(self._parts).run(handle_signals=handle_signals)
+
+    def stop(self) -> None:
+        """Do what SIGTERM does."""
+        self._parts.stopping.set()
+
+    async def wait_ready(self) -> None:
+        """Return when the worker takes messages."""
+        await self._parts.ready.wait()
+
+    def _bind(self, consumer: topology.Consumer, handling: Handling, shape: Shape, concurrency: int) -> None:
+        self._parts.bindings.append(Binding(consumer=consumer, handling=handling, shape=shape, concurrency=concurrency))
+
+
+def _usual_deadline(consumer: topology.Consumer) -> DeadlineOf | None:
+    return budget_deadline if consumer.stream.name == topology.QUERY.name else None

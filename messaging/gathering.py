@@ -1,0 +1,101 @@
+"""Several messages handled together, each settled on its own.
+
+Every message of a batch goes its own way through the middlewares; the ways meet here, where one call of the handler
+serves all that got this far, and part again with each message's own result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic
+
+from nats.aio.msg import Msg
+
+from messaging.delivery import Delivery, Incoming, M
+from messaging.pipeline import Pipeline
+
+
+class BatchItem(Generic[M]):
+    """One message of a batch. It is acknowledged when the handler returns, unless it was failed."""
+
+    def __init__(self, message: M, delivery: Delivery, result: asyncio.Future[None]) -> None:
+        self.message = message
+        self.delivery = delivery
+        self.result = result
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether its time is over: the message has gone back to the broker, working on it is in vain."""
+        return self.result.cancelled()
+
+    def done(self) -> None:
+        """Acknowledge this item now, without waiting for the rest of its batch."""
+        if not self.result.done():
+            self.result.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        """Retry or dead-letter this item alone, by the class of `error`. The first word on an item counts."""
+        if not self.result.done():
+            self.result.set_exception(error)
+
+
+BatchHandler = Callable[[list[BatchItem[Any]]], Awaitable[None]]
+
+
+class Batch:
+    """Runs the handler once for the messages of one pull."""
+
+    def __init__(self, pipeline: Pipeline, handler: BatchHandler) -> None:
+        self._pipeline = pipeline
+        self._handler = handler
+        self._items: list[BatchItem[Any]] = []
+        self._on_the_way = 0
+        self._all_here = asyncio.Event()
+
+    async def run(self, messages: Sequence[Msg]) -> None:
+        """Handle and settle all of `messages`. Only cancellation comes out of it."""
+        self._on_the_way = len(messages)
+        async with asyncio.TaskGroup() as tasks:
+            sending = [tasks.create_task(self._send(message)) for message in messages]
+            await self._all_here.wait()
+            serving = tasks.create_task(self._serve())
+            await asyncio.wait(sending)
+            if all(item.cut_off for item in self._items):
+                serving.cancel()
+
+    async def _send(self, message: Msg) -> None:
+        met = False
+
+        async def meet(incoming: Incoming[Any]) -> None:
+            nonlocal met
+            met = True
+            item: BatchItem[Any] = BatchItem(
+                incoming.message, incoming.delivery, asyncio.get_running_loop().create_future()
+            )
+            self._items.append(item)
+            self._arrived()
+            await item.result
+
+        try:
+            await self._pipeline.send(message, self._pipeline.to(meet))
+        finally:
+            if not met:  # refused on its way; the others need not wait for it
+                self._arrived()
+
+    def _arrived(self) -> None:
+        self._on_the_way -= 1
+        if not self._on_the_way:
+            self._all_here.set()
+
+    async def _serve(self) -> None:
+        if not self._items:
+            return
+        try:
+            await self._handler(list(self._items))
+        except Exception as error:  # noqa: BLE001 (the error's class decides what becomes of the messages)
+            for item in self._items:
+                item.fail(error)
+        else:
+            for item in self._items:
+                item.done()

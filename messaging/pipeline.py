@@ -1,0 +1,87 @@
+"""The way of a delivery: which middlewares there are, and why in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from nats.aio.msg import Msg
+
+from contracts import topology
+from contracts.message import Message
+from messaging.activity import Activity
+from messaging.broker import Broker
+from messaging.deadletters import DeadLetters
+from messaging.delivery import Delivery, Incoming
+from messaging.middlewares import Middleware, Next, chain
+from messaging.middlewares.deadline import Deadline, DeadlineOf, OnExpired
+from messaging.middlewares.decoding import Decoding
+from messaging.middlewares.in_flight import InFlight
+from messaging.middlewares.keep_alive import KeepAlive
+from messaging.middlewares.last_delivery import LastDelivery
+from messaging.middlewares.settlement import OnDeadLetter, Settlement
+from messaging.middlewares.tenant_check import TenantCheck
+from messaging.middlewares.time_limit import TimeLimit
+from messaging.middlewares.tracing import Tracing
+from messaging.retries import RetryDelays
+from observability.telemetry import Telemetry
+
+SETTLING_S = 60.0
+"""How long beats go on after a handler's time limit, for what is still to be told and stored."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handling:
+    """How the messages of one consumer are handled."""
+
+    message_type: type[Message]
+    on_dead_letter: OnDeadLetter | None = None
+    deadline_of: DeadlineOf | None = None
+    on_expired: OnExpired | None = None
+    time_limit_s: float | None = None
+    delays: RetryDelays = field(default_factory=RetryDelays)
+
+
+def middlewares(handling: Handling, broker: Broker, activity: Activity, telemetry: Telemetry) -> Sequence[Middleware]:
+    """Outermost first.
+
+    `InFlight` sees everything until the message is settled, so a drain waits for that. `Tracing` measures all of it.
+    `KeepAlive` beats while the message is settled, too, for dead-lettering may take longer than an ack wait.
+    `Settlement` answers to whatever is raised below it. `Decoding` comes before all that reads the message,
+    `TenantCheck` before all that acts on it. `LastDelivery` raises what `on_dead_letter` is told with the decoded
+    message. `Deadline` is outside `TimeLimit`: reaching the deadline is an end, reaching the limit a failure.
+    """
+    limit_s = handling.time_limit_s
+    return (
+        InFlight(activity),
+        Tracing(telemetry),
+        KeepAlive(limit_s=None if limit_s is None else limit_s + SETTLING_S),
+        Settlement(DeadLetters(broker), delays=handling.delays, on_dead_letter=handling.on_dead_letter),
+        Decoding(handling.message_type),
+        TenantCheck(),
+        LastDelivery(),
+        Deadline(broker.clock, deadline_of=handling.deadline_of, on_expired=handling.on_expired),
+        *(() if limit_s is None else (TimeLimit(limit_s),)),
+    )
+
+
+class Pipeline:
+    """Sends deliveries of one consumer through the middlewares to a handler."""
+
+    def __init__(self, consumer: topology.Consumer, steps: Sequence[Middleware]) -> None:
+        self._consumer = consumer
+        self._steps = steps
+
+    def to(self, handler: Next) -> Next:
+        """The whole way to `handler`."""
+        return chain(self._steps, handler)
+
+    async def send(self, raw: Msg, way: Next) -> None:
+        """Send one message along `way` until it is settled. Only cancellation comes out of it."""
+        try:
+            await way(Incoming(raw=raw, delivery=Delivery.of(raw), consumer=self._consumer))
+        except Exception:  # settling failed: the broker delivers the message again after its ack wait
+            log.exception("message not settled", consumer=self._consumer.durable)

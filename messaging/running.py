@@ -1,0 +1,215 @@
+"""The life of a worker process: connect, start, work, drain, exit."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import structlog
+
+from contracts import topology
+from contracts.errors import WaggleError
+from contracts.health import ProcessState
+from contracts.settings import ConfigurationError, ProcessSettings
+from messaging.activity import Activity
+from messaging.binding import Binding
+from messaging.broker import Broker
+from messaging.carrier import Carrier
+from messaging.checks import Checks
+from messaging.errors import BrokerUnavailableError
+from messaging.heartbeats import HeartbeatPublisher, release
+from messaging.pipeline import Pipeline, middlewares
+from messaging.provisioning import ensure_consumer
+from messaging.watchdog import Watchdog
+from observability.telemetry import Telemetry, start_telemetry
+
+RETRY_S = 1.0
+HOOK_TIMEOUT_S = 10.0
+
+Hook = Callable[[], Awaitable[None]]
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class Parts:
+    """What a worker consists of, as declared, and what it comes to while it runs."""
+
+    settings: ProcessSettings
+    service: str
+    table: topology.Topology
+    bindings: list[Binding] = field(default_factory=list)
+    startup: list[Hook] = field(default_factory=list)
+    shutdown: list[Hook] = field(default_factory=list)
+    background: list[tuple[str, Hook]] = field(default_factory=list)
+    checks: Checks = field(default_factory=Checks)
+    activity: Activity = field(default_factory=Activity)
+    broker: Broker | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Running:
+    """One run of a worker. Order of the end: no new messages; those in hand finish; hooks; background work; connection."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._state = ProcessState.STARTING
+        self._failed = False
+        self._carrier = Carrier(parts.activity)
+        self._owned: list[asyncio.Task[None]] = []
+
+    async def run(self, *, handle_signals: bool) -> int:
+        """See `WorkerApp.run`."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGTERM, signal.SIGINT) if handle_signals else ()
+        for number in signals:
+            loop.add_signal_handler(number, self._parts.stopping.set)
+        telemetry = self._telemetry()
+        try:
+            await self._connected(telemetry)
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+            await asyncio.to_thread(telemetry.shutdown)
+        log.info("stopped", service=self._parts.service, failed=self._failed)
+        return int(self._failed)
+
+    def _telemetry(self) -> Telemetry:
+        settings = self._parts.settings
+        return start_telemetry(
+            service=self._parts.service,
+            instance=settings.instance,
+            version=release(),
+            otlp_endpoint=settings.otlp_endpoint,
+        )
+
+    async def _connected(self, telemetry: Telemetry) -> None:
+        settings = self._parts.settings
+        name = f"waggle-{self._parts.service}-{settings.instance}"
+        broker = await self._unless_stopped(Broker.connect(settings, name=name))
+        if broker is None:
+            return
+        self._parts.broker = broker
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                await self._live(broker, telemetry, tasks)
+        finally:
+            await broker.close()
+
+    async def _live(self, broker: Broker, telemetry: Telemetry, tasks: asyncio.TaskGroup) -> None:
+        heartbeats = HeartbeatPublisher(
+            broker,
+            service=self._parts.service,
+            settings=self._parts.settings,
+            activity=self._parts.activity,
+            checks=self._parts.checks,
+            state=lambda: self._state,
+        )
+        self._own(tasks, "heartbeats", heartbeats.run())
+        self._own(tasks, "checks", self._parts.checks.run())
+        try:
+            if await self._unless_stopped(self._start(broker, telemetry)):
+                self._work(broker, telemetry, tasks)
+                await heartbeats.publish()
+                await self._parts.stopping.wait()
+        finally:
+            self._state = ProcessState.DRAINING
+            await heartbeats.publish()
+            await self._drain()
+            for task in self._owned:
+                task.cancel()
+
+    async def _start(self, broker: Broker, telemetry: Telemetry) -> bool:
+        """False when a hook failed or the consumers cannot be had."""
+        try:
+            for hook in self._parts.startup:
+                await hook()
+            await self._bind(broker, telemetry)
+        except (WaggleError, ConfigurationError) as error:
+            log.error("could not start", service=self._parts.service, reason=str(error))  # noqa: TRY400 (it says all)
+        except Exception:
+            log.exception("could not start", service=self._parts.service)
+        else:
+            return True
+        self._fail()
+        return False
+
+    async def _bind(self, broker: Broker, telemetry: Telemetry) -> None:
+        bindings = []
+        for binding in self._parts.bindings:
+            await self._ensured(broker, binding.consumer)
+            bindings.append(await binding.as_provisioned(broker))
+        for binding in bindings:
+            steps = middlewares(binding.handling, broker, self._parts.activity, telemetry)
+            binding.carry(self._carrier, Pipeline(binding.consumer, steps))
+        self._parts.bindings[:] = bindings
+        await self._carrier.start_on(broker.nc)
+
+    async def _ensured(self, broker: Broker, consumer: topology.Consumer) -> None:
+        while True:
+            try:
+                await ensure_consumer(broker, consumer, self._parts.table)
+            except BrokerUnavailableError as error:
+                log.warning("waiting for the broker", consumer=consumer.durable, reason=str(error))
+                await asyncio.sleep(RETRY_S)
+            else:
+                return
+
+    def _work(self, broker: Broker, telemetry: Telemetry, tasks: asyncio.TaskGroup) -> None:
+        consumers = [binding.consumer for binding in self._parts.bindings]
+        watchdog = Watchdog(broker, consumers, self._parts.table, meter=telemetry.meter)
+        self._own(tasks, "watchdog", watchdog.run())
+        for name, work in self._parts.background:
+            self._own(tasks, name, work())
+        self._state = ProcessState.READY
+        self._parts.ready.set()
+        log.info("ready", service=self._parts.service, consumers=[consumer.durable for consumer in consumers])
+
+    async def _drain(self) -> None:
+        in_hand = self._parts.activity.in_flight
+        log.info("draining", service=self._parts.service, in_flight=in_hand)
+        await self._carrier.withdraw()
+        if not await self._parts.activity.wait_idle(timeout_s=self._parts.settings.drain_timeout_s):
+            log.warning("work in hand goes back to the broker", in_flight=self._parts.activity.in_flight)
+        await self._carrier.stop()
+        for hook in self._parts.shutdown:
+            await self._shut(hook)
+
+    async def _shut(self, hook: Hook) -> None:
+        try:
+            async with asyncio.timeout(HOOK_TIMEOUT_S):
+                await hook()
+        except Exception:
+            log.exception("a shut-down hook failed", service=self._parts.service)
+            self._failed = True
+
+    def _own(self, tasks: asyncio.TaskGroup, name: str, work: Awaitable[None]) -> None:
+        self._owned.append(tasks.create_task(self._watched(name, work), name=name))
+
+    async def _watched(self, name: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception:
+            log.exception("background work failed, stopping", work=name)
+            self._fail()
+
+    def _fail(self) -> None:
+        self._failed = True
+        self._parts.stopping.set()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None when the process is told to stop before."""
+        doing = asyncio.ensure_future(work)
+        stopping = asyncio.ensure_future(self._parts.stopping.wait())
+        await asyncio.wait({doing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait({doing})
+            return None
+        return doing.result()
