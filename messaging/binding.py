@@ -58,11 +58,8 @@ class Gathered:
 
     handler: BatchHandler
 
-    @property
-    def batch(self) -> int: ...
-
-    @property
-    def gather_s(self) -> float: ...
+    batch: int
+    gather_s: float
 
     def on_messages(self, pipeline: Pipeline) -> OnMessages:
         return lambda messages: Batch(pipeline, self.handler).run(messages)

@@ -120,11 +120,14 @@ class PullSubscription:
         await self._nc.publish(self._subject, body.encode(), reply=f"{self._inbox}.{self._number}")
         try:
             async with asyncio.timeout(expires_s + GRACE_S):
-                while not (len(self._arrived) >= wanted or self._status or self._closed):
+                while not self._answered(wanted):
                     self._wake.clear()
                     await self._wake.wait()
         except TimeoutError:
             return
+
+    def _answered(self, wanted: int) -> bool:
+        return len(self._arrived) >= wanted or self._status is not None or self._closed
 
     async def _receive(self, message: Msg) -> None:
         status = None if message.data else (message.headers or {}).get(_STATUS)
