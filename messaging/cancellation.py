@@ -55,10 +55,13 @@ class Cancellations:
         looking = asyncio.create_task(self._look(tenant, query_id, watch))
         try:
             yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Exception) as error:
             if watch.called_off():
-                raise QueryCancelledError(f"query {query_id} has ended already") from None
+                raise QueryCancelledError(f"query {query_id} has ended already") from error
             raise
+        else:
+            if watch.called_off():
+                raise QueryCancelledError(f"query {query_id} has ended already")
         finally:
             watch.close()
             looking.cancel()

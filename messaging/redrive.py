@@ -30,12 +30,15 @@ class Redrive:
     def pending(self) -> int:
         return len(self._tasks)
 
-    def until_done(self, what: str, effect: Callable[[], Awaitable[object]]) -> asyncio.Task[None]:
+    def later(self, what: str, effect: Callable[[], Awaitable[object]]) -> None:
         """Run `effect` in the background, again after each `TransientError`. `what` is for the log."""
-        task = asyncio.create_task(self._repeat(what, effect), name=f"redrive {what}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        self._own(what, effect, asyncio.Event())
+
+    async def now_or_later(self, what: str, effect: Callable[[], Awaitable[object]]) -> None:
+        """As `later`, and wait for the first try. It goes on when the caller is cancelled."""
+        tried = asyncio.Event()
+        self._own(what, effect, tried)
+        await tried.wait()
 
     async def close(self) -> None:
         """Cancel what is still to be done."""
@@ -44,7 +47,13 @@ class Redrive:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _repeat(self, what: str, effect: Callable[[], Awaitable[object]]) -> None:
+    def _own(self, what: str, effect: Callable[[], Awaitable[object]], tried: asyncio.Event) -> None:
+        task = asyncio.create_task(self._repeat(what, effect, tried), name=f"redrive {what}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: tried.set())
+
+    async def _repeat(self, what: str, effect: Callable[[], Awaitable[object]], tried: asyncio.Event) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             try:
@@ -56,5 +65,6 @@ class Redrive:
                 return
             else:
                 return
+            tried.set()
             await asyncio.sleep(pause_s * (0.5 + self._jitter() / 2))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)

@@ -106,27 +106,35 @@ class Storage:
         return first[0].pending + 1 if first else 0
 
     async def follow(
-        self, stream: str, subject: str, *, after: int = 0, limit: int = 256, poll_s: float = POLL_S
+        self,
+        stream: str,
+        subject: str,
+        *,
+        after: int = 0,
+        since: datetime | None = None,
+        limit: int = 256,
+        poll_s: float = POLL_S,
+        eager: bool = True,
     ) -> AsyncIterator[Stored]:
-        """Every message of a subject after a sequence, for ever, in order and without gaps.
+        """Every message of a subject after a sequence (or since a time), for ever, in order and without gaps.
 
-        New ones are noticed at once; a broker that is away is waited for. Raises `StreamResetError` when the stream
+        An `eager` follower notices new ones at once, others every `poll_s`; a broker that is away is waited for. Raises `StreamResetError` when the stream
         does not reach back to `after` any more because it is another one.
         """
         connection, pause_s = -1, poll_s
-        async with self._woken_by(subject) as woken:
+        async with self._woken_by(subject if eager else None) as woken:
             while True:
                 woken.clear()
                 try:
                     if connection != (current := self._connections):
                         await self._require_reach(stream, after)
                         connection = current
-                    batch = await self.following(stream, subject, after=after, limit=limit)
+                    batch = await self.following(stream, subject, after=after, since=since, limit=limit)
                 except BrokerUnavailableError:  # it is back some time; the position is ours
                     batch = []
                 for message in batch:
                     yield message
-                    after = message.sequence
+                    after, since = message.sequence, None
                 pause_s = 0 if len(batch) == limit else poll_s if batch else min(2 * pause_s, poll_s)
                 if await _woken_within(woken, pause_s):
                     pause_s = SETTLE_S
@@ -181,8 +189,11 @@ class Storage:
         return found
 
     @asynccontextmanager
-    async def _woken_by(self, subject: str) -> AsyncIterator[asyncio.Event]:
+    async def _woken_by(self, subject: str | None) -> AsyncIterator[asyncio.Event]:
         woken = asyncio.Event()
+        if subject is None:
+            yield woken
+            return
 
         async def wake(_: Msg) -> None:
             woken.set()

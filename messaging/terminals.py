@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contracts import subjects, topology
 from contracts.answers import TERMINAL, Cancelled, Completed, Failed
-from contracts.errors import InvalidMessageError
+from contracts.errors import ErrorCode
 from contracts.identifiers import digest
 from messaging.broker import Broker
 from messaging.errors import StreamFullError
@@ -46,12 +46,19 @@ class Terminals:
     async def find(self, tenant: str, query_id: str) -> AnyTerminal | None:
         """How a query ended, or None while it has not (or after its terminal has aged out)."""
         stored = await self._storage.last(topology.TERMINALS.name, subjects.terminal(tenant, query_id))
-        return read_terminal(stored.data) if stored else None
+        return read_terminal(stored.data, tenant, query_id) if stored else None
 
 
-def read_terminal(data: bytes) -> AnyTerminal:
-    """The terminal in these bytes. Raises `InvalidMessageError` when there is none."""
+def read_terminal(data: bytes, tenant: str, query_id: str) -> AnyTerminal:
+    """The terminal in these bytes. The query has ended even if they cannot be read: then it is `Failed`, saying so."""
     try:
         return TERMINAL.validate_json(data)
     except ValidationError as error:
-        raise InvalidMessageError(f"not a terminal event: {error.error_count()} fields are wrong") from error
+        return Failed(
+            tenant=tenant,
+            query_id=query_id,
+            code=ErrorCode.INVALID_MESSAGE,
+            message=f"The query has ended, but its end cannot be read ({error.error_count()} fields are wrong): "
+            "ask again, or upgrade the reader if a newer release wrote it.",
+            retryable=True,
+        )

@@ -146,10 +146,7 @@ class Uploads:
 
     async def _remove(self, what: str, subject: str) -> None:
         """Purge a subject; when the broker is away, as soon as it is back. Goes on if the caller is cancelled."""
-        await asyncio.wait(
-            {self._redrive.until_done(f"removal of {what}", lambda: self._storage.purge(self._stream, subject))},
-            timeout=self._broker.publish_timeout_s,
-        )
+        await self._redrive.now_or_later(f"removing {what}", lambda: self._storage.purge(self._stream, subject))
 
     async def _info(self, name: str) -> dict[str, Any] | None:
         stored = await self._storage.last(self._stream, self._meta(name))
@@ -158,9 +155,7 @@ class Uploads:
 
     async def _publish(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> None:
         """Not cut short by cancellation: a chunk stored after the purge that follows would be an orphan."""
-        sent = asyncio.ensure_future(
-            self._broker.publish_bytes(subject, payload, stream=self._stream, headers=headers)
-        )
+        sent = asyncio.ensure_future(self._broker.publish_bytes(subject, payload, stream=self._stream, headers=headers))
         try:
             await asyncio.shield(sent)
         except asyncio.CancelledError:

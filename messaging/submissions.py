@@ -1,0 +1,218 @@
+"""Handing in documents and taking them back: upload, ledger, work queue and events, in an order that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from contracts import subjects, topology
+from contracts.documents import DocumentRecord, Failure, GenerationState, IngestRequest, Metadata, PurgeRequest
+from contracts.errors import ErrorCode, TransientError
+from contracts.events import DocumentFact
+from contracts.identifiers import ANONYMOUS, new_id
+from messaging.broker import Broker
+from messaging.errors import StreamFullError
+from messaging.events import Events
+from messaging.ledger import DocumentLedger, DocumentNotFoundError, Submitted, SupersededError
+from messaging.redrive import Redrive
+from messaging.uploads import Uploads
+
+
+class Submissions:
+    """The entrance of the document path.
+
+    What follows the ledger write is carried through even if the caller is cancelled or the broker goes away: by tasks
+    that this object owns, until `close`.
+    """
+
+    def __init__(
+        self, broker: Broker, ledger: DocumentLedger, uploads: Uploads, *, redrive: Redrive | None = None
+    ) -> None:
+        self._broker = broker
+        self._ledger = ledger
+        self._uploads = uploads
+        self._events = Events(broker)
+        self._redrive = redrive or Redrive()
+        self._entering: set[asyncio.Task[Submitted]] = set()
+
+    async def submit(
+        self,
+        *,
+        tenant: str,
+        document_id: str | None = None,
+        name: str,
+        content: AsyncIterator[bytes],
+        max_bytes: int,
+        metadata: Metadata | None = None,
+        principal: str = ANONYMOUS,
+    ) -> Submitted:
+        """Submit a document's content; when this returns, it will end ready, superseded, deleted or failed.
+
+        Without a `document_id` it is a new document. The same content, name and metadata as the latest submission
+        start nothing (`Submitted.unchanged`). Raises `UploadTooLargeError`; `StreamFullError` when the work queue or
+        the object store is full (nothing is then going on); and `BrokerUnavailableError` when the broker is away: then
+        the submission may still happen, and submitting it again under the same id is safe.
+        """
+        generation, document_id = new_id(), document_id or new_id()
+        stored = await self._uploads.put(tenant, document_id, generation, "content", content, max_bytes=max_bytes)
+        return await self._carried_through(
+            self._enter(
+                tenant,
+                document_id,
+                generation,
+                lambda: self._ledger.submit(
+                    tenant,
+                    document_id,
+                    generation=generation,
+                    name=name,
+                    sha256=stored.sha256,
+                    size_bytes=stored.size_bytes,
+                    metadata=metadata,
+                    principal=principal,
+                ),
+            )
+        )
+
+    async def resubmit(self, tenant: str, document_id: str, generation: str) -> Submitted:
+        """Run a pending generation's content again under a new generation, superseding it.
+
+        For a generation whose plan cannot be reproduced. Raises `SupersededError` when it is not pending any more.
+        """
+        record = await self._ledger.get(tenant, document_id)
+        old = record.generation(generation) if record else None
+        if record is None or old is None or record.pending_generation != generation:
+            raise SupersededError(f"generation {generation} of document {document_id} is not pending any more")
+        fresh = new_id()
+        content = self._uploads.read(tenant, document_id, generation, "content")
+        await self._uploads.put(tenant, document_id, fresh, "content", content, max_bytes=old.size_bytes)
+        return await self._carried_through(
+            self._enter(
+                tenant,
+                document_id,
+                fresh,
+                lambda: self._ledger.submit(
+                    tenant,
+                    document_id,
+                    generation=fresh,
+                    name=old.name,
+                    sha256=old.sha256,
+                    size_bytes=old.size_bytes,
+                    metadata=old.metadata,
+                    principal=old.principal,
+                    anew=True,
+                ),
+            )
+        )
+
+    async def delete(self, tenant: str, document_id: str, principal: str = ANONYMOUS) -> DocumentRecord:
+        """Make a document invisible at once; its rows and uploads are removed then.
+
+        Raises `DocumentNotFoundError`, and `BrokerUnavailableError` when it may not have been deleted. Deleting again
+        is harmless and repeats what may have been cut off.
+        """
+        record = await self._ledger.delete(tenant, document_id)
+        last = record.latest.generation
+
+        async def clear() -> None:
+            await self.purge(record, tuple(g.generation for g in record.generations))
+            await self._events.document(DocumentFact.DELETED, record, last, principal=principal)
+
+        await self._redrive.now_or_later(f"clearing deleted document {document_id}", clear)
+        return record
+
+    async def purge(self, record: DocumentRecord, generations: tuple[str, ...]) -> None:
+        """Have the index rows of void generations deleted, and remove their uploads."""
+        for generation in generations:
+            request = PurgeRequest(tenant=record.tenant, document_id=record.document_id, generation=generation)
+            await self._broker.publish(
+                subjects.embed_purge(record.tenant),
+                request,
+                stream=topology.EMBED,
+                message_id=f"purge.{record.tenant}.{record.document_id}.{generation}",
+            )
+            await self._uploads.delete(record.tenant, record.document_id, generation)
+
+    async def close(self) -> None:
+        """Let entries under way finish, and give up what waits for the broker."""
+        await asyncio.gather(*self._entering, return_exceptions=True)
+        await self._redrive.close()
+
+    async def _enter(
+        self, tenant: str, document_id: str, generation: str, write: Callable[[], Awaitable[Submitted]]
+    ) -> Submitted:
+        try:
+            submitted = await write()
+        except Exception:
+            self._redrive.later(
+                f"settling submission {generation}", lambda: self._settle(tenant, document_id, generation)
+            )
+            raise
+        if not submitted.unchanged:
+            await self._request_ingest(submitted.record)
+            await self._redrive.now_or_later(f"telling of submission {generation}", lambda: self._tell(submitted))
+            return submitted
+        await self._redrive.now_or_later(
+            f"removing upload {generation}", lambda: self._uploads.delete(tenant, document_id, generation)
+        )
+        if submitted.record.latest.state is GenerationState.SUBMITTED:  # its own request may have been cut off
+            await self._publish_request(submitted.record)
+        return submitted
+
+    async def _settle(self, tenant: str, document_id: str, generation: str) -> None:
+        """After a ledger write of unknown outcome: if it was made, go on; if not, remove the upload."""
+        record = await self._ledger.get(tenant, document_id)
+        if record is None or record.generation(generation) is None:
+            await self._uploads.delete(tenant, document_id, generation)
+        elif record.pending_generation == generation:
+            await self._publish_request(record)
+
+    async def _request_ingest(self, record: DocumentRecord) -> None:
+        tenant, document_id, generation = record.tenant, record.document_id, record.latest.generation
+        try:
+            await self._publish_request(record)
+        except StreamFullError:
+            full = Failure(code=ErrorCode.INTERNAL, message="The ingest queue was full: submit the document again.")
+
+            async def refuse() -> None:
+                failed = await self._ledger.fail(tenant, document_id, generation, full)
+                await self._uploads.delete(tenant, document_id, generation)
+                await self._events.document(DocumentFact.FAILED, failed, generation)
+
+            await self._redrive.now_or_later(f"refusing submission {generation}", refuse)
+            raise
+        except TransientError:
+            self._redrive.later(f"ingest request {generation}", lambda: self._publish_request(record))
+            raise
+
+    async def _publish_request(self, record: DocumentRecord) -> None:
+        latest = record.latest
+        request = IngestRequest(
+            tenant=record.tenant,
+            document_id=record.document_id,
+            generation=latest.generation,
+            principal=latest.principal,
+            name=latest.name,
+            sha256=latest.sha256,
+        )
+        await self._broker.publish(
+            subjects.ingest_request(record.tenant),
+            request,
+            stream=topology.INGEST,
+            message_id=f"{record.tenant}.{record.document_id}.{latest.generation}",
+        )
+
+    async def _tell(self, submitted: Submitted) -> None:
+        record = submitted.record
+        await self._events.document(DocumentFact.SUBMITTED, record, submitted.generation)
+        for generation in submitted.superseded:
+            await self._events.document(DocumentFact.SUPERSEDED, record, generation)
+        await self.purge(record, submitted.superseded)
+
+    async def _carried_through(self, entry: Awaitable[Submitted]) -> Submitted:
+        task = asyncio.ensure_future(entry)
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+        return await asyncio.shield(task)
+
+
+__all__ = ["DocumentNotFoundError", "Submissions", "Submitted"]
