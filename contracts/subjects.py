@@ -20,6 +20,7 @@ EVENTS = "rag.events"
 DEAD_LETTERS = "rag.dlq"
 HEALTH = "rag.health"
 CANCEL = "rag.cancel"
+RESUME = "rag.resume"
 
 
 def ingest_request(tenant: str) -> str:
@@ -72,6 +73,11 @@ def health(service: str, instance: str) -> str:
 
 def cancel(tenant: str, query_id: str) -> str:
     return f"{CANCEL}.{tenant}.{query_id}"
+
+
+def resume(tenant: str, query_id: str) -> str:
+    """Somebody reads this answer on after its first reader left: do not cancel it."""
+    return f"{RESUME}.{tenant}.{query_id}"
 
 
 def tenant_of(subject: str) -> str:

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
+from starlette.types import Message
 
 from gateway import problems
 from gateway.limits import Limits
@@ -59,11 +60,11 @@ class Body:
                 raise _body_too_large(at_most)
         return bytes(read)
 
-    async def _next(self) -> dict[str, object]:
+    async def _next(self) -> Message:
         asked = time.monotonic()
         try:
             async with asyncio.timeout(self._limits.silence_s - self._waited_s):
-                return dict(await self._receive())
+                return await self._receive()
         except TimeoutError:
             raise problems.slow_body(
                 f"Less than {self._limits.progress_bytes} bytes of the body arrived in {self._limits.silence_s:g} s. "

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from contracts.documents import DocumentRecord, DocumentState
 from contracts.identifiers import Token
 from gateway import problems
-from gateway.backend import Backend, Connected, Ready
+from gateway.backend import Backend, Connected
 from gateway.identity import Identified
 from gateway.openapi import refusals
 from gateway.schemas import Deleted, DocumentList, DocumentView
@@ -25,8 +25,10 @@ DocumentId = Annotated[Token, Path(description="The document's id.", examples=["
 @router.get("", response_model=DocumentList, responses=refusals(422, 503))
 async def list_documents(
     identity: Identified,
-    backend: Ready,
-    state: Annotated[list[DocumentState] | None, Query(description="Only these states; default: all but deleted.")] = None,
+    backend: Connected,
+    state: Annotated[
+        list[DocumentState] | None, Query(description="Only these states; default: all but deleted.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     cursor: Annotated[str | None, Query(max_length=512, description="`next` of the page before.")] = None,
 ) -> Response:

@@ -17,12 +17,18 @@ class Drain:
         self._allowed_s = max(timeout_s - _MARGIN_S, timeout_s / 2)
         self.begun = asyncio.Event()
         self.over = asyncio.Event()
+        self.failure: Exception | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> None:
         if not self.begun.is_set():
             self.begun.set()
             self._timer = asyncio.get_running_loop().call_later(self._allowed_s, self.over.set)
+
+    def fail(self, error: Exception) -> None:
+        """Stop because of an error; whoever runs the process tells it by the exit code."""
+        self.failure = error
+        self.begin()
 
     def end(self) -> None:
         """Forget the timer: everything is done."""

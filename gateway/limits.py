@@ -29,7 +29,8 @@ class Limits:
     stream_keepalive_s: float = 15.0
     stream_retry_ms: int = 500
     resume_grace_s: float = 2.0
-    unknown_query_wait_s: float = 2.0
+    unknown_query_wait_s: float = 1.0
+    unknown_query_poll_s: float = 0.05
     deadline_grace_s: float = 1.5
     ledger_poll_s: float = 2.0
     catch_up_s: float = 2.0

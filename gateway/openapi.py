@@ -11,6 +11,7 @@ from gateway import sse
 from gateway.problems import MEDIA_TYPE, ProblemDocument
 
 _MEANING = {
+    400: "Unreadable: not what it claims to be.",
     403: "A page of another origin tried to change something.",
     404: "There is no such thing.",
     408: "The body came too slowly.",

@@ -1,8 +1,8 @@
 """Errors over HTTP: problem documents (RFC 9457), each with a stable `code` and a sentence that says what to do.
 
-    Problem
-    ├── built by the functions below, one per kind of refusal
-    └── made from framework errors by `install` (unknown path, wrong method, invalid parameter, a bug)
+Problem
+├── built by the functions below, one per kind of refusal
+└── made from framework errors by `install` (unknown path, wrong method, invalid parameter, a bug)
 """
 
 from __future__ import annotations
@@ -132,6 +132,11 @@ def unavailable(detail: str, *, retry_after_s: float = 2.0, **extensions: object
     )
 
 
+def of_transient(error: TransientError) -> Problem:
+    """Something behind the gateway is away or full."""
+    return unavailable(f"{str(error)[:1].upper()}{str(error)[1:]}.", retry_after_s=error.retry_after_s or 2.0)
+
+
 def of_validation(error: ValidationError) -> Problem:
     """A body that broke its schema: 400 when it is no JSON at all, 422 with the first offending fields otherwise."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
@@ -174,7 +179,7 @@ def install(app: FastAPI) -> None:
     async def on_transient(_: Request, error: Exception) -> Response:
         assert isinstance(error, TransientError)
         log.warning("refused for now", reason=str(error))
-        return unavailable(f"{error}. Try again shortly.", retry_after_s=error.retry_after_s or 2.0).response()
+        return of_transient(error).response()
 
     async def on_gone(_: Request, __: Exception) -> Response:
         return Response(status_code=400)

@@ -95,9 +95,7 @@ class ReadModel:
         with self._database:
             self._database.execute("DELETE FROM documents")
 
-    def _page(
-        self, tenant: str, states: Sequence[DocumentState], limit: int, after: tuple[float, str] | None
-    ) -> Page:
+    def _page(self, tenant: str, states: Sequence[DocumentState], limit: int, after: tuple[float, str] | None) -> Page:
         where, values = _condition(tenant, states, after)
         rows = self._database.execute(
             # Only fixed text and question marks: the values are bound.

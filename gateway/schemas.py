@@ -176,9 +176,9 @@ class Passage(Wire):
     generation: str
     metadata: Metadata = Field(default_factory=dict)
 
-    @classmethod
-    def of(cls, found: RetrievedPassage) -> Self:
-        return cls.model_construct(
+    @staticmethod
+    def of(found: RetrievedPassage) -> Passage:
+        return Passage.model_construct(
             document_id=found.document_id,
             name=found.name,
             text=found.text,
@@ -205,9 +205,9 @@ class CitationView(Wire):
     quote: str
     generation: str
 
-    @classmethod
-    def of(cls, cited: Citation) -> Self:
-        return cls.model_construct(
+    @staticmethod
+    def of(cited: Citation) -> CitationView:
+        return CitationView.model_construct(
             n=cited.n,
             document_id=cited.document_id,
             name=cited.name,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -31,7 +33,7 @@ class EventStream(Response):
     """Sends encoded events as they come.
 
     Quiet times are bridged by comments. Ends when `events` ends, when the client is gone (then `on_gone` is awaited),
-    or when `stopping` is set (the reader is told to come back). `events` is closed in every case.
+    or when `stopping` is set (the reader is told to come back). In every case `events` and then `resources` are closed.
     """
 
     media_type = MEDIA_TYPE
@@ -44,6 +46,7 @@ class EventStream(Response):
         keepalive_s: float,
         retry_ms: int,
         on_gone: Callable[[], Awaitable[None]] | None = None,
+        resources: AsyncExitStack | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(None, 200, {**_HEADERS, **(headers or {})})
@@ -53,49 +56,58 @@ class EventStream(Response):
         self._keepalive_s = keepalive_s
         self._retry_ms = retry_ms
         self._on_gone = on_gone
+        self._resources = resources or AsyncExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await self._write(send, reconnect_after(self._retry_ms))
-        gone = asyncio.ensure_future(_disconnected(receive))
-        stopping = asyncio.ensure_future(self._stopping.wait())
+        gone = asyncio.ensure_future(disconnected(receive))
+        stopping = asyncio.ensure_future(_set(self._stopping))
         try:
-            await self._relay(send, gone, stopping)
+            async with self._resources:
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                await _write(send, reconnect_after(self._retry_ms))
+                left = await self._relay(send, gone, stopping)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if left and self._on_gone is not None:
+                await self._on_gone()
         finally:
             gone.cancel()
             stopping.cancel()
-        if gone.done() and not gone.cancelled():
-            await self._tell_gone()
-        else:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _relay(self, send: Send, gone: asyncio.Future[None], stopping: asyncio.Future[bool]) -> None:
+    async def _relay(self, send: Send, gone: asyncio.Future[None], stopping: asyncio.Future[None]) -> bool:
+        """True when the client left before the end."""
         following = asyncio.ensure_future(_next(self._events))
         try:
             while not gone.done():
-                waited, _ = await asyncio.wait(
-                    {following, gone, stopping}, timeout=self._keepalive_s, return_when=asyncio.FIRST_COMPLETED
-                )
+                watched: set[asyncio.Future[Any]] = {following, gone, stopping}
+                waited, _ = await asyncio.wait(watched, timeout=self._keepalive_s, return_when=asyncio.FIRST_COMPLETED)
                 if following in waited:
                     chunk = following.result()
                     if chunk is None:
-                        return
-                    await self._write(send, chunk)
+                        return False
+                    await _write(send, chunk)
                     following = asyncio.ensure_future(_next(self._events))
                 elif stopping in waited:
-                    await self._write(send, comment("stopping, please reconnect"))
-                    return
+                    await _write(send, comment("stopping, please reconnect"))
+                    return False
                 elif not waited:
-                    await self._write(send, comment("waiting"))
+                    await _write(send, comment("waiting"))
+            return True
         finally:
             await _close(following, self._events)
 
-    async def _tell_gone(self) -> None:
-        if self._on_gone is not None:
-            await self._on_gone()
 
-    async def _write(self, send: Send, chunk: bytes) -> None:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+async def disconnected(receive: Receive) -> None:
+    """Returns when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _set(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _write(send: Send, chunk: bytes) -> None:
+    await send({"type": "http.response.body", "body": chunk, "more_body": True})
 
 
 async def _next(events: AsyncIterator[bytes]) -> bytes | None:
@@ -109,8 +121,3 @@ async def _close(following: asyncio.Future[bytes | None], events: AsyncIterator[
     close = getattr(events, "aclose", None)
     if close is not None:
         await close()
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -26,7 +26,7 @@ def request(*chunks: bytes, headers: dict[str, str] | None = None, more: bool = 
             await asyncio.sleep(pause_s)
             chunk = waiting.pop(0)
             return {"type": "http.request", "body": chunk, "more_body": bool(waiting) or more}
-        await asyncio.Event().wait()
+        return await asyncio.Future()
 
     given = {"content-type": "application/json", **(headers or {})}
     encoded = [(name.encode(), value.encode()) for name, value in given.items()]

@@ -1,0 +1,89 @@
+"""Answer events as HTTP shows them: as one JSON document, as a problem, or as server-sent events."""
+
+from __future__ import annotations
+
+from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
+from contracts.errors import ErrorCode
+from gateway import sse
+from gateway.asking import AnyEvent
+from gateway.problems import Problem, ProblemCode
+from gateway.schemas import (
+    Answer,
+    CancelledView,
+    CitationView,
+    CompletedView,
+    DeltaView,
+    FailedView,
+    Passage,
+    RetrievedView,
+)
+
+END_ID = "end"
+"""The resume id of a terminal: there is nothing after it."""
+
+
+def encode(event: AnyEvent) -> bytes:
+    """An answer event as a server-sent event; its `id` is what `Last-Event-ID` resumes after."""
+    if isinstance(event, Retrieved):
+        return sse.encode("retrieved", _retrieved(event).model_dump_json(), event_id=event.id)
+    if isinstance(event, Delta):
+        view = DeltaView(query_id=event.query_id, attempt=int(event.id.partition(".")[0]), text=event.text)
+        return sse.encode("delta", view.model_dump_json(), event_id=event.id)
+    return sse.encode(event.kind, _terminal(event).model_dump_json(), event_id=END_ID)
+
+
+def whole(completed: Completed, retrieved: Retrieved | None, *, total_ms: float) -> Answer:
+    """The answer in one piece. `timings_ms.gateway` is the time from the request's arrival to here."""
+    return Answer.model_construct(
+        query_id=completed.query_id,
+        status="completed",
+        answer=completed.answer,
+        answered=completed.answered,
+        citations=[CitationView.of(citation) for citation in completed.citations],
+        usage=completed.usage,
+        timings_ms={**completed.timings_ms, "gateway": round(total_ms, 3)},
+        passages=[Passage.of(passage) for passage in retrieved.passages] if retrieved else [],
+    )
+
+
+def problem_of(ended: Failed | Cancelled) -> Problem:
+    """Why there is no answer: 504 after the deadline, 503 when asking again may help, 500 when not, 409 if withdrawn."""
+    extensions = {"query_id": ended.query_id}
+    if isinstance(ended, Cancelled):
+        detail = "The query was cancelled before it was answered."
+        return Problem(409, ProblemCode.QUERY_CANCELLED, detail, extensions=extensions)
+    status = _status(ended)
+    headers = {"Retry-After": "1"} if status == 503 else {}
+    return Problem(
+        status, ended.code, ended.message, headers=headers, extensions={**extensions, "retryable": ended.retryable}
+    )
+
+
+def _status(failed: Failed) -> int:
+    if failed.code is ErrorCode.DEADLINE_EXCEEDED:
+        return 504
+    return 503 if failed.retryable else 500
+
+
+def _retrieved(event: Retrieved) -> RetrievedView:
+    return RetrievedView.model_construct(
+        query_id=event.query_id,
+        passages=[Passage.of(passage) for passage in event.passages],
+        timings_ms=event.timings_ms,
+    )
+
+
+def _terminal(event: Completed | Failed | Cancelled) -> CompletedView | FailedView | CancelledView:
+    if isinstance(event, Cancelled):
+        return CancelledView(query_id=event.query_id)
+    if isinstance(event, Failed):
+        return FailedView(query_id=event.query_id, code=event.code, message=event.message, retryable=event.retryable)
+    return CompletedView.model_construct(
+        query_id=event.query_id,
+        status="completed",
+        answer=event.answer,
+        answered=event.answered,
+        citations=[CitationView.of(citation) for citation in event.citations],
+        usage=event.usage,
+        timings_ms=event.timings_ms,
+    )

@@ -1,0 +1,121 @@
+"""The gateway as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from contracts.settings import GatewaySettings
+from gateway import contents, documents, fleet, health, metrics, problems, progress, queries, uploads
+from gateway.backend import SERVICE, Link, connected
+from gateway.drain import Drain
+from gateway.guards import LoopbackGuard, PlainContent
+from gateway.limits import Limits
+from messaging.activity import Activity
+from messaging.broker import Broker
+from messaging.heartbeats import release
+from observability.telemetry import Telemetry
+
+DESCRIPTION = "Submit documents, ask questions, get answers that cite them. Errors are problem documents (RFC 9457)."
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(
+    settings: GatewaySettings,
+    *,
+    limits: Limits | None = None,
+    drain: Drain | None = None,
+    telemetry: Telemetry | None = None,
+    on_closed: Callable[[], None] | None = None,
+) -> FastAPI:
+    """Build the application.
+
+    It answers at once, and 503 for what needs the broker until it is connected. `on_closed` is called when the broker
+    connection is closed for good; by default the process exits then. What ends the gateway otherwise is told to
+    `drain`.
+    """
+    attendant = _Attendant(
+        settings,
+        limits=limits or Limits(upload_max_bytes=settings.upload_max_bytes),
+        drain=drain or Drain(timeout_s=settings.drain_timeout_s),
+        on_closed=on_closed,
+    )
+    telemetry = telemetry or Telemetry.off()
+    app = FastAPI(
+        title="Waggle",
+        description=DESCRIPTION,
+        version=release(),
+        lifespan=attendant.lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        middleware=[
+            Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
+            Middleware(PlainContent),
+            Middleware(LoopbackGuard),
+        ],
+    )
+    app.state.link = attendant.link
+    problems.install(app)
+    for module in (uploads, documents, contents, progress, queries, fleet, health, metrics):
+        app.include_router(module.router)
+    return app
+
+
+class _Attendant:
+    """Owns the broker connection for as long as the application runs."""
+
+    def __init__(
+        self, settings: GatewaySettings, *, limits: Limits, drain: Drain, on_closed: Callable[[], None] | None
+    ) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._drain = drain
+        self._on_closed = on_closed
+        self._leave = asyncio.Event()
+        self.activity = Activity()
+        self.link = Link()
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        attending = asyncio.create_task(self._attend())
+        try:
+            yield
+        finally:
+            self._drain.begin()
+            self._drain.end()
+            await self._dismissed(attending)
+
+    async def _dismissed(self, attending: asyncio.Task[None]) -> None:
+        """Let it leave in order if it has arrived; one that still waits for a broker is cut short."""
+        self._leave.set()
+        if self.link.backend is None:
+            attending.cancel()
+        await asyncio.wait({attending})
+
+    async def _attend(self) -> None:
+        try:
+            name = f"{SERVICE}-{self._settings.instance}"
+            broker = await Broker.connect(self._settings, name=name, on_closed=self._on_closed)
+            try:
+                await self._work_with(broker)
+            finally:
+                self.link.backend = None
+                await broker.close()
+        except Exception as error:
+            log.exception("the gateway cannot go on")
+            self._drain.fail(error)
+
+    async def _work_with(self, broker: Broker) -> None:
+        async with connected(
+            self._settings, broker, limits=self._limits, drain=self._drain, activity=self.activity
+        ) as backend:
+            self.link.backend = backend
+            log.info("broker connected")
+            await self._leave.wait()

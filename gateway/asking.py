@@ -1,0 +1,129 @@
+"""A question on its way: listened to before it is asked, and ended by its deadline even if nobody else ends it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
+from contracts.errors import ErrorCode, TransientError
+from contracts.queries import QueryRequest
+from gateway.identity import Identity
+from gateway.schemas import QueryBody
+from messaging.answers import AnswerReader, AnswerStream, AnswerTimeoutError
+from messaging.queries import Queries
+from messaging.terminals import Terminals
+
+AnyEvent = Retrieved | Delta | Completed | Failed | Cancelled
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question that the broker has taken."""
+
+    tenant: str
+    query_id: str
+    principal: str
+    deadline_s: float
+    started: float
+    """`time.monotonic()` when the request arrived."""
+    answer: AnswerStream
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.monotonic() - self.started) * 1000
+
+
+class Asking:
+    """Asks questions and follows their answers."""
+
+    def __init__(
+        self, *, queries: Queries, reader: AnswerReader, terminals: Terminals, deadline_grace_s: float
+    ) -> None:
+        self._queries = queries
+        self._reader = reader
+        self._terminals = terminals
+        self._grace_s = deadline_grace_s
+        self._live: set[tuple[str, str]] = set()
+
+    def is_live(self, tenant: str, query_id: str) -> bool:
+        """Whether somebody waits here for the answer."""
+        return (tenant, query_id) in self._live
+
+    @asynccontextmanager
+    async def ask(self, identity: Identity, body: QueryBody) -> AsyncIterator[Asked]:
+        """Ask, and read the answer inside. Raises `BrokerUnavailableError` or `StreamFullError`."""
+        started = time.monotonic()
+        request = _request(identity, body)
+        async with self._reader.open(request.tenant, request.query_id) as answer:
+            await self._queries.ask(request, budget_s=body.deadline_s)
+            with self._living(request.tenant, request.query_id):
+                yield Asked(
+                    tenant=request.tenant,
+                    query_id=request.query_id,
+                    principal=request.principal,
+                    deadline_s=body.deadline_s,
+                    started=started,
+                    answer=answer,
+                )
+
+    async def events(self, asked: Asked) -> AsyncIterator[AnyEvent]:
+        """The answer, up to its terminal.
+
+        The keeper ends a query at its deadline; if none lives, this does, shortly after. Raises `BrokerUnavailableError`
+        when not even that is possible.
+        """
+        try:
+            async for event in asked.answer.events(timeout_s=asked.deadline_s + self._grace_s):
+                yield event
+        except AnswerTimeoutError:
+            yield await self._end(asked)
+
+    @contextmanager
+    def _living(self, tenant: str, query_id: str) -> Iterator[None]:
+        self._live.add((tenant, query_id))
+        try:
+            yield
+        finally:
+            self._live.discard((tenant, query_id))
+
+    async def _end(self, asked: Asked) -> AnyEvent:
+        log.warning("nobody ended a query by its deadline", query_id=asked.query_id)
+        failed = Failed(
+            tenant=asked.tenant,
+            query_id=asked.query_id,
+            principal=asked.principal,
+            code=ErrorCode.DEADLINE_EXCEEDED,
+            message=f"There was no answer within {asked.deadline_s:g} s.",
+            retryable=True,
+        )
+        if await self._terminals.end(failed):
+            return failed
+        return await self._terminals.find(asked.tenant, asked.query_id) or failed
+
+    async def cancel(self, tenant: str, query_id: str, principal: str) -> bool:
+        """Withdraw a query that nobody waits for. False when it had ended. A broker that is away is no error here."""
+        try:
+            return await self._queries.cancel(tenant, query_id, principal)
+        except TransientError as error:
+            log.warning("a query was not cancelled, its deadline will end it", query_id=query_id, reason=str(error))
+            return False
+
+
+def _request(identity: Identity, body: QueryBody) -> QueryRequest:
+    return QueryRequest(
+        tenant=identity.tenant,
+        principal=identity.principal,
+        query=body.query,
+        top_k=body.top_k,
+        mode=body.mode,
+        filters=body.filters,
+        generate=body.generate,
+        generation=body.generation,
+    )

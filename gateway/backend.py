@@ -1,0 +1,152 @@
+"""What routes work with: the pieces of messaging, made once the broker is there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from contracts import subjects, topology
+from contracts.health import BackendCheck, CheckStatus, ProcessState
+from contracts.settings import GatewaySettings
+from gateway import problems
+from gateway.asking import Asking
+from gateway.bodies import JsonBodies
+from gateway.drain import Drain
+from gateway.feed import DocumentFeed
+from gateway.limits import Limits
+from gateway.notices import Abandoned, DocumentFacts
+from gateway.readmodel import ReadModel
+from messaging.activity import Activity
+from messaging.answers import AnswerReader
+from messaging.batches import FinishedBatches
+from messaging.broker import Broker
+from messaging.checks import Checks
+from messaging.fleet import FleetView
+from messaging.heartbeats import HeartbeatPublisher
+from messaging.ledger import DocumentLedger
+from messaging.queries import Queries
+from messaging.storage import Storage
+from messaging.submissions import Submissions
+from messaging.terminals import Terminals
+from messaging.uploads import Uploads
+
+SERVICE = "gateway"
+_PROBE = "readiness-probe"
+"""A document id that nobody uses: whether the ledger answers is all that is asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backend:
+    """Everything behind the routes, on one broker connection."""
+
+    limits: Limits
+    drain: Drain
+    json: JsonBodies
+    broker: Broker
+    storage: Storage
+    ledger: DocumentLedger
+    batches: FinishedBatches
+    uploads: Uploads
+    submissions: Submissions
+    queries: Queries
+    terminals: Terminals
+    reader: AnswerReader
+    asking: Asking
+    facts: DocumentFacts
+    abandoned: Abandoned
+    fleet: FleetView
+    readmodel: ReadModel
+    feed: DocumentFeed
+
+    async def has_answer_events(self, tenant: str, query_id: str) -> bool:
+        """Whether anything of an answer has been published."""
+        return await self.storage.last(topology.ANSWERS.name, subjects.answer(tenant, query_id)) is not None
+
+    async def ledger_check(self) -> BackendCheck:
+        await self.ledger.get(_PROBE, _PROBE)
+        return BackendCheck(name="ledger", status=CheckStatus.OK)
+
+
+@asynccontextmanager
+async def connected(
+    settings: GatewaySettings, broker: Broker, *, limits: Limits, drain: Drain, activity: Activity
+) -> AsyncIterator[Backend]:
+    """A backend at work: fed, listening and telling the fleet of itself. Leaving it lets accepted work finish first."""
+    backend = _assembled(broker, limits=limits, drain=drain)
+    await backend.facts.start()
+    await backend.abandoned.start()
+    await backend.fleet.start()
+    checks = Checks()
+    checks.add("ledger", backend.ledger_check)
+    heartbeats = HeartbeatPublisher(
+        broker,
+        service=SERVICE,
+        settings=settings,
+        activity=activity,
+        checks=checks,
+        state=lambda: ProcessState.DRAINING if drain.begun.is_set() else ProcessState.READY,
+    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            owned = [tasks.create_task(work.run()) for work in (backend.feed, checks, heartbeats)]
+            yield backend
+            for task in owned:
+                task.cancel()
+    finally:
+        await backend.submissions.close()
+        await backend.uploads.close()
+        await backend.readmodel.close()
+
+
+def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
+    storage = Storage(broker)
+    ledger = DocumentLedger(broker, storage=storage)
+    uploads = Uploads(broker, storage=storage)
+    queries, terminals = Queries(broker, storage=storage), Terminals(broker, storage=storage)
+    reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
+    return Backend(
+        limits=limits,
+        drain=drain,
+        json=JsonBodies(limits),
+        broker=broker,
+        storage=storage,
+        ledger=ledger,
+        batches=FinishedBatches(broker, storage=storage),
+        uploads=uploads,
+        submissions=Submissions(broker, ledger, uploads),
+        queries=queries,
+        terminals=terminals,
+        reader=reader,
+        asking=Asking(queries=queries, reader=reader, terminals=terminals, deadline_grace_s=limits.deadline_grace_s),
+        facts=DocumentFacts(broker),
+        abandoned=Abandoned(broker, grace_s=limits.resume_grace_s),
+        fleet=FleetView(broker),
+        readmodel=readmodel,
+        feed=DocumentFeed(ledger, readmodel),
+    )
+
+
+class Link:
+    """Holds the backend once there is one; requests come before, and while the broker is away."""
+
+    def __init__(self) -> None:
+        self.backend: Backend | None = None
+
+    def require(self) -> Backend:
+        """The backend of a connected broker. Raises a 503 problem at once otherwise."""
+        if self.backend is None or not self.backend.broker.is_connected:
+            raise problems.unavailable("The message broker is not reachable; nothing was accepted.")
+        return self.backend
+
+
+async def _connected_backend(request: Request) -> Backend:
+    return cast("Link", request.app.state.link).require()
+
+
+Connected = Annotated[Backend, Depends(_connected_backend)]
