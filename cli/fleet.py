@@ -38,7 +38,7 @@ def status(as_json: Json = False) -> None:
 
 @app.command()
 def top(
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.2)] = 2.0,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.2)] = 3.0,
     count: Annotated[int | None, typer.Option(help="Looks before it ends by itself.", min=1)] = None,
     as_json: Json = False,
 ) -> None:

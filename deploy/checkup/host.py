@@ -1,0 +1,80 @@
+"""The host: Python, memory, disk, ports, the encoder's model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import psutil
+
+from contracts.settings import AllSettings, EncoderKind
+from deploy.checkup.finding import Finding, fail, ok, warn
+from deploy.local import ports
+from deploy.local.addresses import RunningStack
+from deploy.local.assembly import NATS_PORT, layout_of
+from workers.encoding.models import folder_of
+
+GiB = 1024**3
+LEAST_PYTHON = (3, 11)
+LEAST_DISK_BYTES, COMFORTABLE_DISK_BYTES = 1 * GiB, 5 * GiB
+LEAST_MEMORY_BYTES, COMFORTABLE_MEMORY_BYTES = 1 * GiB, 3 * GiB
+
+
+def python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < LEAST_PYTHON:
+        return fail("python", version, "Install Python 3.11 or newer.")
+    return ok("python", version)
+
+
+def memory() -> Finding:
+    free = psutil.virtual_memory().available
+    detail = f"{free / GiB:.1f} GiB available"
+    if free < LEAST_MEMORY_BYTES:
+        return fail("memory", detail, "The stack takes about 2 GiB, most of it for the encoder: end other programs.")
+    if free < COMFORTABLE_MEMORY_BYTES:
+        return warn("memory", detail, "Enough for one embed and one retrieve worker; do not add replicas.")
+    return ok("memory", detail)
+
+
+def disk(settings: AllSettings) -> Finding:
+    folder = layout_of(settings).data_dir
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return fail("disk", f"{existing} cannot be written", "Set WAGGLE_DATA_DIR to a folder of yours.")
+    free = shutil.disk_usage(existing).free
+    detail = f"{free / GiB:.1f} GiB free for {folder}"
+    if free < LEAST_DISK_BYTES:
+        return fail("disk", detail, "The broker stops taking documents when the disk is full: make room.")
+    if free < COMFORTABLE_DISK_BYTES:
+        return warn("disk", detail, "Originals, texts and index together take about three times the documents' size.")
+    return ok("disk", detail)
+
+
+def listening(settings: AllSettings) -> list[Finding]:
+    """The ports that `waggle up` takes: free, or taken by our own stack."""
+    if RunningStack.read(layout_of(settings)) is not None:
+        return [ok("ports", "taken by the stack that runs here")]
+    wanted = [("gateway", settings.gateway_host, settings.gateway_port, "--port 0")]
+    if "nats_url" not in settings.model_fields_set:
+        wanted.append(("broker", "127.0.0.1", NATS_PORT, "--nats-port 0"))
+    return [_port(*each) for each in wanted]
+
+
+def model(settings: AllSettings) -> Finding:
+    if settings.encoder is not EncoderKind.SENTENCE_TRANSFORMERS:
+        return ok("model", f"the {settings.encoder} encoder needs none")
+    folder: Path | None = folder_of(settings.encoder_model)
+    if folder is None:
+        advice = "It is looked up by name when embed starts, which needs internet or a cache: better give its folder."
+        return warn("model", f"{settings.encoder_model} is not on this host", advice)
+    return ok("model", f"{settings.encoder_model} in {folder}")
+
+
+def _port(purpose: str, host: str, port: int, option: str) -> Finding:
+    if port == 0 or ports.is_free(host, port):
+        return ok("ports", f"{purpose}: {port} is free")
+    advice = f"End it, or choose another port: `waggle up {option}`."
+    return fail("ports", f"{purpose}: {port} is taken by {ports.owner(port)}", advice)
