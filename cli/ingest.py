@@ -15,6 +15,7 @@ from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
 from cli.target import gateway
 from cli.uploading.files import Source, find
+from cli.uploading.patience import quiet_retries
 from cli.uploading.submission import Outcome, Submission
 
 app = typer.Typer()
@@ -34,12 +35,13 @@ def ingest(
     A file that is submitted again, changed, becomes a new version of its document; unchanged, nothing is redone. Exit
     code 1 when any has failed.
     """
+    quiet_retries()
     sources = _sources(paths, exclude or [])
     pairs = _pairs(metadata or [])
     outcomes = list[Outcome]()
     try:
         with progress(len(sources), quiet=as_json) as show:
-            asyncio.run(submit(sources, metadata=pairs, wait=wait, deadline_s=timeout, show=show, outcomes=outcomes))
+            asyncio.run(_run(sources, metadata=pairs, wait=wait, deadline_s=timeout, show=show, outcomes=outcomes))
     except KeyboardInterrupt:
         messages().print(
             f"Interrupted. {len(outcomes)} of {len(sources)} files had ended; what was submitted is processed further. "
@@ -73,16 +75,16 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Show]:
         yield Show(bar, total)
 
 
-async def submit(
+async def _run(
     sources: list[Source],
     *,
-    metadata: dict[str, str] | None,
+    metadata: dict[str, str],
     wait: bool,
     deadline_s: float,
     show: Show,
     outcomes: list[Outcome],
 ) -> None:
-    """Submit `sources`; `outcomes` fills as they end, also when this is interrupted."""
+    """`outcomes` fills as files end, also when this is interrupted."""
     async with gateway() as client:
         await client.ready()  # away from the start is said at once; later it is waited for
         await Submission(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,11 @@ from cli.output import Json, console, messages, print_json, table
 from cli.target import gateway
 from cli.traffic.simulation import Load, Simulation
 from cli.traffic.tally import Row, Tally
+from cli.uploading.patience import quiet_retries
 
 app = typer.Typer()
+
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 @app.command()
@@ -36,6 +40,7 @@ def load(
     The documents are invented, and deleted at the end. Exit code 1 when a request failed; being refused with a time to
     come back is no failure.
     """
+    quiet_retries()
     planned = Load(rate=rate, duration_s=duration, questions_share=_share(mix), deadline_s=deadline, seed=seed)
     tally = asyncio.run(_run(planned, keep=keep, quiet=as_json))
     if as_json:
@@ -77,13 +82,9 @@ async def _show(bar: Progress, simulation: Simulation) -> None:
 
 
 def _share(mix: str) -> float:
-    questions, _, uploads = mix.partition(":")
-    try:
-        parts = float(questions), float(uploads)
-        if min(parts) < 0 or sum(parts) <= 0:
-            raise ValueError
-    except ValueError:
-        raise CommandError(f"{mix!r} is not QUESTIONS:UPLOADS, for example 9:1", code=Exit.USAGE) from None
+    parts = [float(part) for part in mix.split(":") if _NUMBER.fullmatch(part)]
+    if len(parts) != 2 or sum(parts) == 0 or mix.count(":") != 1:
+        raise CommandError(f"{mix!r} is not QUESTIONS:UPLOADS, for example 9:1", code=Exit.USAGE)
     return parts[0] / sum(parts)
 
 

@@ -52,6 +52,9 @@ def waggle() -> None:
 
     Exit codes: 0 done, 1 something failed, 2 wrong usage or configuration, 3 the gateway cannot be reached.
     """
+    from observability.logging import configure_logging
+
+    configure_logging(level="warning")  # processes set their own level
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def gateway() -> None:
     """Run the HTTP gateway until SIGTERM or Ctrl-C."""
     from gateway.server import serve
 
-    raise typer.Exit(serve(GatewaySettings.load()))
+    raise typer.Exit(_run(serve(GatewaySettings.load())))
 
 
 @app.command()

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from cli.exits import CommandError, Exit
+from cli.interrupts import interruptible
 from cli.output import Json, console, messages, print_json, print_json_line
 from cli.starting import bring_up, take_down
 from contracts.settings import AllSettings
@@ -40,7 +38,7 @@ def up(
     """
     settings = AllSettings.load()
     stack = assemble(settings, replicas=_replicas(replicas), port=port, nats_port=nats_port)
-    with _interruptible():
+    with interruptible():
         try:
             took_s = bring_up(stack, timeout_s=timeout)
         except KeyboardInterrupt:
@@ -122,22 +120,3 @@ def _restarts(stack: LocalStack) -> Iterator[str]:
             if process.state == "FATAL" and known[process.name] != -1:
                 known[process.name] = -1
                 yield f"{process.name} ends again and again and was given up; see `waggle logs {process.name}`"
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM and a closed terminal stop the stack as Ctrl-C does; a second signal does not interrupt the stopping."""
-
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
-        for each in signals:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    wanted = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    signals = [each for each in wanted if signal.getsignal(each) != signal.SIG_IGN]  # as under nohup
-    before = {each: signal.signal(each, interrupt) for each in signals}
-    try:
-        yield
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)

@@ -31,3 +31,8 @@ def _worth_another_try(error: Exception) -> bool | timedelta:
     if isinstance(error, GatewayError) and error.problem.status in RETRIED_STATUSES:
         return timedelta(seconds=error.retry_after_s) if error.retry_after_s else True
     return isinstance(error, UnreachableError)
+
+
+def quiet_retries() -> None:
+    """Do not log every further attempt: a person at a terminal sees that it takes longer."""
+    stamina.instrumentation.set_on_retry_hooks(())

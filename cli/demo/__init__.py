@@ -1,0 +1,1 @@
+"""`waggle demo` with the documents and questions that ship with Waggle."""
