@@ -46,7 +46,8 @@ def test_a_query_that_ended_is_not_due() -> None:
 
 def test_beyond_its_capacity_only_known_queries_are_taken() -> None:
     deadlines = Deadlines(capacity=2)
-    assert deadlines.arm(key(1), at(1)) and deadlines.arm(key(2), at(2))
+    assert deadlines.arm(key(1), at(1))
+    assert deadlines.arm(key(2), at(2))
     assert not deadlines.arm(key(3), at(3))
     assert deadlines.arm(key(2), at(1))
     deadlines.due(at(1), limit=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,4 +60,4 @@ def test_passages_come_before_any_piece_of_the_answer() -> None:
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 6)), max_size=30))
 def test_whatever_arrives_is_shown_in_strictly_rising_order(arrivals: list[tuple[int, int]]) -> None:
     shown = [position(event_id) for event_id in seen(*(f"{a}.{n}" for a, n in arrivals))]
-    assert all(a < b for a, b in zip(shown, shown[1:], strict=False))
+    assert all(a < b for a, b in itertools.pairwise(shown))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -24,9 +26,16 @@ def later(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def submission(generation: str, *, content: str = "0", **changes: object) -> Submission:
-    given = {"tenant": "t", "document_id": "d", "generation": generation, "name": "a.txt", "sha256": content * 64}
-    return Submission(**{**given, "size_bytes": 1, **changes})  # type: ignore[arg-type]  # values as each test gives them
+def submission(generation: str, *, content: str = "0", metadata: dict[str, str] | None = None) -> Submission:
+    return Submission(
+        tenant="t",
+        document_id="d",
+        generation=generation,
+        name="a.txt",
+        sha256=content * 64,
+        size_bytes=1,
+        metadata=metadata or {},
+    )
 
 
 def first(generation: str = "g1") -> DocumentRecord:
@@ -66,7 +75,8 @@ def test_of_two_racing_submissions_the_later_wins_and_the_other_ends_superseded(
         plan(record, "g1")
     assert record.pending_generation == "g2"
     known = record.generation("g1")
-    assert known is not None and known.state is GenerationState.SUPERSEDED
+    assert known is not None
+    assert known.state is GenerationState.SUPERSEDED
 
 
 def test_the_first_plan_recorded_stays() -> None:
@@ -111,13 +121,15 @@ def test_after_a_deletion_the_document_can_be_submitted_again_and_its_version_go
 
 
 @pytest.mark.parametrize("change", [{}, {"name": "b.txt"}, {"metadata": {"lang": "en"}}, {"sha256": "1" * 64}])
-def test_only_the_same_content_name_and_metadata_is_the_same_run(change: dict[str, object]) -> None:
-    assert (generations.same_run(visible(), submission("g2", **change)) is not None) == (not change)
+def test_only_the_same_content_name_and_metadata_is_the_same_run(change: dict[str, Any]) -> None:
+    again = replace(submission("g2"), **change)
+    assert (generations.same_run(visible(), again) is not None) == (not change)
 
 
 def test_a_pending_submission_of_the_same_content_is_the_same_run() -> None:
     same = generations.same_run(first(), submission("g2"))
-    assert same is not None and same.generation == "g1"
+    assert same is not None
+    assert same.generation == "g1"
 
 
 def test_a_failed_submission_of_the_same_content_is_run_again() -> None:
