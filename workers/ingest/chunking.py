@@ -59,7 +59,7 @@ def chunk(document: ParsedDocument, *, tokenizer: Tokenizer, max_tokens: int, ov
 def _units(document: ParsedDocument, tokenizer: Tokenizer, *, max_tokens: int) -> Iterator[_Unit]:
     spans = iter(_spans(document))
     while several := list(islice(spans, _COUNTED_AT_ONCE)):
-        counts = _counts(tokenizer, [document.text[start:end] for start, end, _, _ in several])
+        counts = _counts(tokenizer, [document.text[start:end] for start, end, _, _ in several], max_tokens)
         for (start, end, number, heading), tokens in zip(several, counts, strict=True):
             yield from _within(document.text, _Unit(start, end, tokens, number, heading), tokenizer, max_tokens)
 
@@ -80,15 +80,27 @@ def _block_spans(text: str, block: Block) -> Iterable[Span]:
             return sentence_spans(text, block.start, block.end)
 
 
-def _counts(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
-    counted = tokenizer.counts(texts)
+def _counts(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[int]:
+    """Tokens of each text; of one that is clearly longer than `limit` only that it is longer."""
+    counted = tokenizer.counts([text[: limit * _CHARACTERS_PER_TOKEN] for text in texts])
     return [max(n, -(-len(text) // _CHARACTERS_PER_TOKEN)) for n, text in zip(counted, texts, strict=True)]
+
+
+def _count_up_to(text: str, start: int, end: int, tokenizer: Tokenizer, limit: int) -> int:
+    """The tokens of `text[start:end]` if they are at most `limit`, else more than that. Looks at no more than needed."""
+    reach = limit + limit // 4
+    while True:
+        stop = min(end, start + reach)
+        tokens = _counts(tokenizer, [text[start:stop]], limit)[0]
+        if tokens > limit or stop == end:
+            return tokens
+        reach *= 2
 
 
 def _within(text: str, unit: _Unit, tokenizer: Tokenizer, max_tokens: int) -> Iterator[_Unit]:
     """The unit itself, or the pieces it is cut into when it is longer than `max_tokens`."""
     while unit.tokens > max_tokens:
-        head, rest = _cut(text, unit, tokenizer, max_tokens)
+        head, rest = _cut(text, unit, tokenizer, max_tokens, max_tokens=max_tokens)
         yield head
         if rest is None:
             return
@@ -96,10 +108,10 @@ def _within(text: str, unit: _Unit, tokenizer: Tokenizer, max_tokens: int) -> It
     yield unit
 
 
-def _cut(text: str, unit: _Unit, tokenizer: Tokenizer, limit: int) -> tuple[_Unit, _Unit | None]:
+def _cut(text: str, unit: _Unit, tokenizer: Tokenizer, limit: int, *, max_tokens: int) -> tuple[_Unit, _Unit | None]:
     """The longest head of a unit that has at most `limit` tokens, and what is left of the unit."""
     end = _soft_end(text, unit.start, _hard_end(text, unit, tokenizer, limit))
-    while (tokens := _counts(tokenizer, [text[unit.start : end]])[0]) > limit and end > unit.start + 1:
+    while (tokens := _counts(tokenizer, [text[unit.start : end]], limit)[0]) > limit and end > unit.start + 1:
         end = max(unit.start + 1, unit.start + (end - unit.start) * limit // (tokens + 1))
     begin = end
     while begin < unit.end and text[begin].isspace():
@@ -107,14 +119,12 @@ def _cut(text: str, unit: _Unit, tokenizer: Tokenizer, limit: int) -> tuple[_Uni
     head = replace(unit, end=end, tokens=tokens)
     if begin == unit.end:
         return head, None
-    # What is left may be long: it is counted no further than needed to see that it must be cut again.
-    ahead = text[begin : min(unit.end, begin + limit * _CHARACTERS_PER_TOKEN + 1)]
-    return head, replace(unit, start=begin, tokens=_counts(tokenizer, [ahead])[0])
+    return head, replace(unit, start=begin, tokens=_count_up_to(text, begin, unit.end, tokenizer, max_tokens))
 
 
 def _hard_end(text: str, unit: _Unit, tokenizer: Tokenizer, limit: int) -> int:
     """Where the first `limit` tokens of a unit end. Looks at no more text than needed: units may be megabytes."""
-    reach = limit * 2
+    reach = limit + limit // 4
     while True:
         stop = min(unit.end, unit.start + reach)
         ends = _token_ends(tokenizer.offsets(text[unit.start : stop]))
@@ -197,7 +207,7 @@ class _Packer:
         room = self._max - _total(headings)
         if room < self._max // 4:
             return None
-        head, rest = _cut(self._text, unit, self._tokenizer, room)
+        head, rest = _cut(self._text, unit, self._tokenizer, room, max_tokens=self._max)
         return (head, rest) if rest else (head,)
 
     def _break(self, current: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:

@@ -34,8 +34,8 @@ def decode(content: bytes) -> str | None:
     for bom, encoding in _BOMS:
         if content.startswith(bom):
             return content[len(bom) :].decode(encoding, errors="replace")
-    if encoding := _unmarked_utf16(content[:_SAMPLE_BYTES]):
-        return content.decode(encoding, errors="replace")
+    if unmarked := _unmarked_utf16(content[:_SAMPLE_BYTES]):
+        return content.decode(unmarked, errors="replace")
     if _looks_binary(content):
         return None
     return _strictly(content, "utf-8") or _declared(content) or _guessed(content)

@@ -20,5 +20,17 @@ class MediaType(StrEnum):
     EMAIL = "message/rfc822"
     TEXT = "text/plain"
 
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return _LABELS.get(self, self.name)
+
+
+_LABELS = {
+    MediaType.MARKDOWN: "Markdown",
+    MediaType.JSON_LINES: "JSON lines",
+    MediaType.EMAIL: "an e-mail",
+    MediaType.TEXT: "plain text",
+}
 
 SUPPORTED = "PDF, DOCX, PPTX, XLSX, HTML, Markdown, plain text, CSV, JSON and e-mail (.eml)"

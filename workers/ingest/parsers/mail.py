@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from email import policy
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesParser
 
 from workers.ingest.decoding import decode
@@ -24,8 +24,8 @@ def parse_mail(source: Source) -> ParsedDocument:
     for paragraph in _body(message).replace("\r\n", "\n").split("\n\n"):
         builder.paragraph(paragraph)
     for attachment in message.iter_attachments() if message.is_multipart() else ():
-        if name := attachment.get_filename():
-            builder.list_item(f"Attachment: {name}")
+        if filename := attachment.get_filename():
+            builder.list_item(f"Attachment: {filename}")
     return builder.build()
 
 
@@ -50,7 +50,7 @@ def _body(message: EmailMessage) -> str:
     return html_text(text) if part.get_content_subtype() == "html" else text
 
 
-def _text(part: EmailMessage) -> str:
+def _text(part: MIMEPart) -> str:
     try:
         content = part.get_content()
     except (LookupError, ValueError, KeyError):  # an unknown charset or transfer encoding

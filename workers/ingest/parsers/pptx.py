@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pptx
-from pptx.enum.shapes import MSO_SHAPE_TYPE
+from pptx.shapes.autoshape import Shape
+from pptx.shapes.graphfrm import GraphicFrame
+from pptx.shapes.group import GroupShape
 
 from workers.ingest.parsers.base import ParsedDocument, Source, TextBuilder
 from workers.ingest.parsers.tables import add_table
@@ -37,17 +39,18 @@ def _slide(builder: TextBuilder, slide: Slide) -> None:
     for shape in _flat(slide.shapes):
         if title is not None and shape.shape_id == title.shape_id:
             continue
-        if shape.has_text_frame:
+        if isinstance(shape, GraphicFrame):
+            if shape.has_table:
+                add_table(builder, [[cell.text for cell in row.cells] for row in shape.table.rows])
+        elif isinstance(shape, Shape):
             _text(builder, shape.text_frame)
-        elif getattr(shape, "has_table", False):
-            add_table(builder, [[cell.text for cell in row.cells] for row in shape.table.rows])
     if slide.has_notes_slide and slide.notes_slide.notes_text_frame is not None:
         _text(builder, slide.notes_slide.notes_text_frame)
 
 
 def _flat(shapes: Iterable[BaseShape], depth: int = 0) -> Iterator[BaseShape]:
     for shape in shapes:
-        if shape.shape_type == MSO_SHAPE_TYPE.GROUP and depth < _MAX_DEPTH:
+        if isinstance(shape, GroupShape) and depth < _MAX_DEPTH:
             yield from _flat(shape.shapes, depth + 1)
         else:
             yield shape

@@ -1,0 +1,18 @@
+"""The parameters that a document is cut up by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutting:
+    """How a document is cut up; other values make another plan.
+
+    A batch holds at most `batch_chunks` chunks and `batch_bytes` of JSON, unless a single chunk is longer than that.
+    """
+
+    chunk_tokens: int
+    overlap_tokens: int
+    batch_chunks: int = 32
+    batch_bytes: int = 160 * 1024
