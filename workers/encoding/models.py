@@ -27,7 +27,10 @@ _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"multilingual-e5", ModelProfile(scripts=EVERY, **_E5)),
     (r"(^|[-_])e5[-_]", ModelProfile(**_E5)),
     (r"bge-.*-zh", ModelProfile(scripts=frozenset({"latin", "han"}))),
-    (r"multilingual|bge-m3|labse|gte-qwen|qwen3-embedding|embeddinggemma|arctic-embed-.*v2", ModelProfile(scripts=EVERY)),
+    (
+        r"multilingual|bge-m3|labse|gte-qwen|qwen3-embedding|embeddinggemma|arctic-embed-.*v2",
+        ModelProfile(scripts=EVERY),
+    ),
     (r"[-_]zh([-_]|$)|chinese|text2vec", ModelProfile(scripts=frozenset({"latin", "han"}))),
 )
 """First match wins, over the last part of the model's name in lower case. What matches nothing serves Latin only."""

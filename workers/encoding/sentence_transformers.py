@@ -85,7 +85,9 @@ class SentenceTransformerEmbedder:
         return _split_on_failure(batch, lambda part: [_finite(encoded) for encoded in self._model.forward(part)])
 
 
-def _split_on_failure(items: Sequence[S], call: Callable[[Sequence[S]], Sequence[T | Exception]]) -> list[T | Exception]:
+def _split_on_failure(
+    items: Sequence[S], call: Callable[[Sequence[S]], Sequence[T | Exception]]
+) -> list[T | Exception]:
     """`call` over all items at once; if it raises, over each half, down to the single item that is at fault."""
     if not items:
         return []

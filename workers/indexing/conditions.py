@@ -51,5 +51,7 @@ def _any_tag(key: str, values: Iterable[str]) -> str:
 def _visible(visible: Visible) -> str:
     named = sorted({document_id for document_id, _ in visible.generations})
     pairs = sorted((document, generation) for document, generation in visible.generations if generation is not None)
-    exact = [f"(document_id = {quoted(document)} AND generation = {quoted(generation)})" for document, generation in pairs]
+    exact = [
+        f"(document_id = {quoted(document)} AND generation = {quoted(generation)})" for document, generation in pairs
+    ]
     return "(" + " OR ".join([f"NOT ({one_of('document_id', named)})", *exact]) + ")"

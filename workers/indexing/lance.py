@@ -109,7 +109,7 @@ class LanceIndex:
         """Fold new rows into the indices, merge small files, drop replaced ones. One process at a time does it."""
         with _try_lock(self._path / "optimize.lock") as ours:
             for _ in range(OPTIMIZE_ATTEMPTS if ours else 0):
-                with contextlib.suppress(_Conflict), self._engine():
+                with contextlib.suppress(_ConflictError), self._engine():
                     await self._opened.optimize(cleanup_older_than=KEPT_VERSIONS)
                     return
 
@@ -149,7 +149,7 @@ class LanceIndex:
         text, number = pa.string(), pa.int32()
         # As an (unenforced) primary key it makes racing upserts of one chunk conflict and merge; without it both insert.
         key = pa.field("chunk_id", text, nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
-        plain = {name: text for name in ("tenant", "document_id", "generation", "name", "text", "terms", "text_digest")}
+        plain = dict.fromkeys(("tenant", "document_id", "generation", "name", "text", "terms", "text_digest"), text)
         more = {"ordinal": number, "start": number, "end": number, "page": number, "heading": text, "metadata": text}
         lists = {"tags": pa.list_(text), "sentences": pa.binary(), "sentence_vectors": pa.binary()}
         vector = pa.field("vector", pa.list_(pa.float32(), self._identity.dimension))
@@ -173,11 +173,11 @@ class LanceIndex:
         try:
             yield
         except (RuntimeError, OSError) as error:
-            kind = _Conflict if "conflict" in str(error).lower() else TransientError
+            kind = _ConflictError if "conflict" in str(error).lower() else TransientError
             raise kind(f"the index in {self._path} failed: {error}") from error
 
 
-class _Conflict(TransientError):
+class _ConflictError(TransientError):
     """Another process changed the same rows or files first."""
 
 
@@ -196,7 +196,7 @@ def _spelled(identity: dict[str, str]) -> str:
 @contextlib.asynccontextmanager
 async def _locked(file: Path) -> AsyncIterator[None]:
     """Held by one process of the host at a time; ends with the process if not before."""
-    with file.open("a") as handle:  # noqa: ASYNC230  # a local file of no content
+    with file.open("a") as handle:  # a local file of no content
         await asyncio.to_thread(fcntl.flock, handle, fcntl.LOCK_EX)
         yield
 

@@ -16,9 +16,22 @@ from workers.text.terms import keyword_text
 
 Record = Mapping[str, Any]
 
-CANDIDATE_COLUMNS = (
-    "chunk_id document_id generation ordinal name text start end page heading metadata sentences sentence_vectors vector"
-).split()
+CANDIDATE_COLUMNS = [
+    "chunk_id",
+    "document_id",
+    "generation",
+    "ordinal",
+    "name",
+    "text",
+    "start",
+    "end",
+    "page",
+    "heading",
+    "metadata",
+    "sentences",
+    "sentence_vectors",
+    "vector",
+]
 EMBEDDING_COLUMNS = ["text_digest", "vector", "sentence_vectors"]
 
 
@@ -73,9 +86,7 @@ def to_candidate(record: Record, *, question: Vector | None, keyword_score: floa
     )
 
 
-def merged(
-    by_vector: Sequence[Record], by_keyword: Sequence[Record], *, question: Vector | None
-) -> list[Candidate]:
+def merged(by_vector: Sequence[Record], by_keyword: Sequence[Record], *, question: Vector | None) -> list[Candidate]:
     """Both sides' rows, each once: those that the keyword side found, then the rest, each in its side's order."""
     scores = {record["chunk_id"]: record["_score"] for record in by_keyword}
     known = {record["chunk_id"]: record for record in (*by_keyword, *by_vector)}
