@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.settings import BrokerSettings
+from contracts.settings import BrokerSettings, ProcessSettings
 from contracts.topology import Topology
 from deploy.local.nats_server import NatsServer
+from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.provisioning import provision
 from tests.support.topologies import brisk
@@ -43,3 +44,15 @@ async def broker(broker_settings: BrokerSettings, table: Topology) -> AsyncItera
         yield broker
     finally:
         await broker.close()
+
+
+@pytest.fixture
+def process_settings(broker_settings: BrokerSettings) -> ProcessSettings:
+    """Settings of a worker on the test's broker."""
+    return ProcessSettings(nats_url=broker_settings.nats_url, instance="worker-1", drain_timeout_s=10)
+
+
+@pytest.fixture
+def worker(process_settings: ProcessSettings, table: Topology) -> WorkerApp:
+    """A worker without handlers; declare some, then `async with running(worker)`."""
+    return WorkerApp(process_settings, service="tested", table=table)
