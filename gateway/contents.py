@@ -74,11 +74,11 @@ async def document_content(
         **_SANDBOXED,
         "Content-Disposition": _attachment(chosen.name),
         "Content-Length": str(chosen.size_bytes),
+        "Content-Type": chosen.media_type if chosen.media_type in SAFE_MEDIA_TYPES else OCTETS,
         "ETag": f'"{chosen.sha256}"',
     }
-    media_type = chosen.media_type if chosen.media_type in SAFE_MEDIA_TYPES else OCTETS
     stored = await _opened(backend, record, chosen, "content")
-    return StreamingResponse(stored, headers=headers, media_type=media_type)
+    return StreamingResponse(stored, headers=headers)
 
 
 def _generation(record: DocumentRecord, asked: str | None) -> Generation:
