@@ -10,17 +10,13 @@ from itertools import islice, takewhile
 from contracts.documents import Chunk, Span
 from workers.ingest.parsers.base import Block, BlockKind, ParsedDocument
 from workers.ingest.sentences import line_spans, sentence_spans
+from workers.ingest.splitting import Splitter
 from workers.ingest.tokenization import Tokenizer
 
 HEADING_SEPARATOR = " › "
 _HEADING_PATH_CHARACTERS = 300
-# A word that the tokenizer takes for one unknown token still fills a chunk: so many characters count as a token.
-_CHARACTERS_PER_TOKEN = 16
 # A chunk at least this full may end at the paragraph before the one that does not fit.
 _PARAGRAPH_FILL = 0.5
-# Where a sentence is too long for a chunk, the last white space or comma in this share of it is where it is cut.
-_SOFT_CUT = 0.7
-_PAUSES = " \n\t，、,;；:：)）"
 _COUNTED_AT_ONCE = 256
 
 
@@ -48,20 +44,23 @@ def chunk(document: ParsedDocument, *, tokenizer: Tokenizer, max_tokens: int, ov
     same section. Every sentence is in a chunk whole, unless it is longer than `max_tokens`. A heading stays with
     what follows it. The same document and parameters always give the same chunks.
     """
-    packer = _Packer(
-        document.text, tokenizer, max_tokens=max_tokens, overlap_tokens=min(overlap_tokens, max_tokens // 2)
-    )
-    units = _units(document, tokenizer, max_tokens=max_tokens)
+    splitter = Splitter(document.text, tokenizer)
+    packer = _Packer(splitter, max_tokens=max_tokens, overlap_tokens=min(overlap_tokens, max_tokens // 2))
+    units = _units(document, splitter, max_tokens=max_tokens)
     packed = ((section, group) for section in _sections(document, units) for group in packer.pack(section.units))
     return [_chunk(document, section, group, ordinal) for ordinal, (section, group) in enumerate(packed)]
 
 
-def _units(document: ParsedDocument, tokenizer: Tokenizer, *, max_tokens: int) -> Iterator[_Unit]:
+def _units(document: ParsedDocument, splitter: Splitter, *, max_tokens: int) -> Iterator[_Unit]:
     spans = iter(_spans(document))
     while several := list(islice(spans, _COUNTED_AT_ONCE)):
-        counts = _counts(tokenizer, [document.text[start:end] for start, end, _, _ in several], max_tokens)
+        counts = splitter.counts([(start, end) for start, end, _, _ in several], limit=max_tokens)
         for (start, end, number, heading), tokens in zip(several, counts, strict=True):
-            yield from _within(document.text, _Unit(start, end, tokens, number, heading), tokenizer, max_tokens)
+            if tokens <= max_tokens:
+                yield _Unit(start, end, tokens, number, heading)
+            else:
+                for piece in splitter.pieces(start, end, limit=max_tokens):
+                    yield _Unit(piece.start, piece.end, piece.tokens, number, heading)
 
 
 def _spans(document: ParsedDocument) -> Iterator[tuple[int, int, int, bool]]:
@@ -78,73 +77,6 @@ def _block_spans(text: str, block: Block) -> Iterable[Span]:
             return line_spans(text, block.start, block.end)
         case _:
             return sentence_spans(text, block.start, block.end)
-
-
-def _counts(tokenizer: Tokenizer, texts: Sequence[str], limit: int) -> list[int]:
-    """Tokens of each text; of one that is clearly longer than `limit` only that it is longer."""
-    counted = tokenizer.counts([text[: limit * _CHARACTERS_PER_TOKEN] for text in texts])
-    return [max(n, -(-len(text) // _CHARACTERS_PER_TOKEN)) for n, text in zip(counted, texts, strict=True)]
-
-
-def _count_up_to(text: str, start: int, end: int, tokenizer: Tokenizer, limit: int) -> int:
-    """The tokens of `text[start:end]` if they are at most `limit`, else more than that. Looks at no more than needed."""
-    reach = limit + limit // 4
-    while True:
-        stop = min(end, start + reach)
-        tokens = _counts(tokenizer, [text[start:stop]], limit)[0]
-        if tokens > limit or stop == end:
-            return tokens
-        reach *= 2
-
-
-def _within(text: str, unit: _Unit, tokenizer: Tokenizer, max_tokens: int) -> Iterator[_Unit]:
-    """The unit itself, or the pieces it is cut into when it is longer than `max_tokens`."""
-    while unit.tokens > max_tokens:
-        head, rest = _cut(text, unit, tokenizer, max_tokens, max_tokens=max_tokens)
-        yield head
-        if rest is None:
-            return
-        unit = rest
-    yield unit
-
-
-def _cut(text: str, unit: _Unit, tokenizer: Tokenizer, limit: int, *, max_tokens: int) -> tuple[_Unit, _Unit | None]:
-    """The longest head of a unit that has at most `limit` tokens, and what is left of the unit."""
-    end = _soft_end(text, unit.start, _hard_end(text, unit, tokenizer, limit))
-    while (tokens := _counts(tokenizer, [text[unit.start : end]], limit)[0]) > limit and end > unit.start + 1:
-        end = max(unit.start + 1, unit.start + (end - unit.start) * limit // (tokens + 1))
-    begin = end
-    while begin < unit.end and text[begin].isspace():
-        begin += 1
-    head = replace(unit, end=end, tokens=tokens)
-    if begin == unit.end:
-        return head, None
-    return head, replace(unit, start=begin, tokens=_count_up_to(text, begin, unit.end, tokenizer, max_tokens))
-
-
-def _hard_end(text: str, unit: _Unit, tokenizer: Tokenizer, limit: int) -> int:
-    """Where the first `limit` tokens of a unit end. Looks at no more text than needed: units may be megabytes."""
-    reach = limit + limit // 4
-    while True:
-        stop = min(unit.end, unit.start + reach)
-        ends = _token_ends(tokenizer.offsets(text[unit.start : stop]))
-        if len(ends) > limit or stop == unit.end or reach >= limit * _CHARACTERS_PER_TOKEN:
-            return min(unit.start + ends[:limit][-1], stop) if ends else stop
-        reach *= 2
-
-
-def _token_ends(offsets: Iterable[Span]) -> list[int]:
-    """Where each token ends; one that stands for very many characters is counted as several."""
-    ends: list[int] = []
-    for start, end in offsets:
-        ends.extend(range(start + _CHARACTERS_PER_TOKEN, end, _CHARACTERS_PER_TOKEN))
-        ends.append(end)
-    return ends
-
-
-def _soft_end(text: str, start: int, end: int) -> int:
-    least = start + int((end - start) * _SOFT_CUT)
-    return next((at for at in range(end, least, -1) if text[at - 1] in _PAUSES), end)
 
 
 def _sections(document: ParsedDocument, units: Iterable[_Unit]) -> Iterator[_Section]:
@@ -179,9 +111,8 @@ class _Outline:
 class _Packer:
     """Fills chunks with the units of one section."""
 
-    def __init__(self, text: str, tokenizer: Tokenizer, *, max_tokens: int, overlap_tokens: int) -> None:
-        self._text = text
-        self._tokenizer = tokenizer
+    def __init__(self, splitter: Splitter, *, max_tokens: int, overlap_tokens: int) -> None:
+        self._splitter = splitter
         self._max = max_tokens
         self._overlap = overlap_tokens
 
@@ -207,8 +138,9 @@ class _Packer:
         room = self._max - _total(headings)
         if room < self._max // 4:
             return None
-        head, rest = _cut(self._text, unit, self._tokenizer, room, max_tokens=self._max)
-        return (head, rest) if rest else (head,)
+        head = self._splitter.head(unit.start, unit.end, limit=room)
+        rest = self._splitter.pieces(head.end, unit.end, limit=self._max)
+        return tuple(replace(unit, start=p.start, end=p.end, tokens=p.tokens) for p in (head, *rest))
 
     def _break(self, current: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
         """Where a full chunk ends: before the last paragraph if it is full enough then, never after a heading."""
