@@ -15,6 +15,7 @@ from opentelemetry import propagate
 from contracts import subjects, topology
 from contracts.message import Message
 from contracts.settings import BrokerSettings
+from messaging.cancelling import heeding_cancellation
 from messaging.clock import BrokerClock
 from messaging.connection import Connection
 from messaging.errors import (
@@ -100,7 +101,9 @@ class Broker:
         try:
             # No `stream=`: the broker copies `Nats-Expected-Stream` into what it republishes, and the stream that
             # captures the copy (EVENTS, ANSWERS) then refuses it without a word.
-            ack = await self.js.publish(subject, payload, timeout=self.publish_timeout_s, headers=carrier)
+            ack = await heeding_cancellation(
+                self.js.publish(subject, payload, timeout=self.publish_timeout_s, headers=carrier)
+            )
         except nats.js.errors.APIError as error:
             raise _refusal(error, subject, stream) from error
         except nats.js.errors.NoStreamResponseError as error:

@@ -22,6 +22,7 @@ from nats.aio.msg import Msg
 
 from contracts.errors import TransientError
 from messaging.broker import Broker
+from messaging.cancelling import heeding_cancellation
 from messaging.clock import parse_time
 from messaging.errors import BrokerUnavailableError
 
@@ -71,7 +72,8 @@ class Storage:
         """The newest message of one subject, or None."""
         self._require_connection(stream)
         try:
-            reply = await self._broker.nc.request(f"{_DIRECT_GET}.{stream}.{subject}", timeout=self._timeout_s)
+            request = self._broker.nc.request(f"{_DIRECT_GET}.{stream}.{subject}", timeout=self._timeout_s)
+            reply = await heeding_cancellation(request)
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(stream, error) from error
         status = _status(reply)

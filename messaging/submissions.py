@@ -35,6 +35,11 @@ class Submissions:
         self._redrive = redrive or Redrive()
         self._entering: set[asyncio.Task[Submitted]] = set()
 
+    @property
+    def unsettled(self) -> int:
+        """How many effects of accepted or refused submissions still wait for the broker."""
+        return self._redrive.pending
+
     async def submit(
         self,
         *,
