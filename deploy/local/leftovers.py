@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import psutil
@@ -10,6 +11,7 @@ from deploy.local.layout import Layout
 from deploy.local.programs import BROKER, GATEWAY
 
 STOP_S = 30.0
+POLL_S = 0.05
 
 
 def find(layout: Layout) -> dict[str, psutil.Process]:
@@ -31,9 +33,28 @@ def stop(leftovers: dict[str, psutil.Process], *, timeout_s: float = STOP_S) -> 
     for stage in _in_order(leftovers):
         members = [leftovers[name] for name in stage]
         _signal(members, graceful=True)
-        _, alive = psutil.wait_procs(members, timeout=timeout_s)
+        alive = _await_end(members, timeout_s)
         _signal(alive, graceful=False)
-        psutil.wait_procs(alive, timeout=timeout_s)
+        _await_end(alive, timeout_s)
+
+
+def _await_end(processes: list[psutil.Process], timeout_s: float) -> list[psutil.Process]:
+    """Those that are still alive after `timeout_s`. One that has ended may stay a zombie for a while: it is not ours to
+    reap.
+    """
+    deadline = time.monotonic() + timeout_s
+    alive = [p for p in processes if _lives(p)]
+    while alive and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+        alive = [p for p in alive if _lives(p)]
+    return alive
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _in_order(names: Iterable[str]) -> list[list[str]]:
@@ -51,10 +72,7 @@ def _process(text: str) -> psutil.Process | None:
 
 def _started_by(process: psutil.Process, layout: Layout) -> bool:
     try:
-        return (
-            process.status() != psutil.STATUS_ZOMBIE
-            and process.environ().get("SUPERVISOR_SERVER_URL") == layout.supervisor_url
-        )
+        return _lives(process) and process.environ().get("SUPERVISOR_SERVER_URL") == layout.supervisor_url
     except psutil.Error:
         return False
 

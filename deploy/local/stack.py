@@ -44,7 +44,7 @@ class LocalStack:
         self.layout = layout
         self.fleet = fleet
         self.addresses = addresses
-        self._environment = environment
+        self.environment = environment
         self._provision = provision
         self._supervisor = Supervisor(layout)
         self._process: subprocess.Popen[bytes] | None = None
@@ -137,7 +137,7 @@ class LocalStack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self._environment},
+                env={**os.environ, **self.environment},
                 start_new_session=True,  # Ctrl-C is for us: we stop the others in order
             )
         for _ in _polling(SUPERVISOR_START_S):

@@ -71,7 +71,7 @@ def _program(layout: Layout, program: Program) -> str:
             "stopwaitsecs": str(int(program.stop_wait_s)),
             "killasgroup": "true",  # parser processes go with their worker
             "redirect_stderr": "true",
-            "stdout_logfile": _escaped(str(layout.log(program.name))),
+            "stdout_logfile": _escaped(_escaped(str(layout.log(program.name)))),  # this one it expands twice
             "stdout_logfile_maxbytes": LOG_BYTES,
             "stdout_logfile_backups": str(LOG_BACKUPS),
         },
