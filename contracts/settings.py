@@ -144,7 +144,10 @@ class EncoderSettings(Settings):
         default="auto", description="auto measures at start and keeps cosine >= 0.999 to float32.", examples=["float32"]
     )
     encoder_batch_tokens: int = Field(
-        default=8192, ge=256, description="Most tokens (padding included) in one model call.", examples=[8192]
+        default=2048,
+        ge=256,
+        description="Most tokens (padding included) in one model call; a GPU likes more.",
+        examples=[2048],
     )
     encoder_simulated_ms: float = Field(
         default=50.0, ge=0, description="Time per call of the simulated encoder, in milliseconds.", examples=[50]
@@ -164,8 +167,8 @@ class IndexSettings(Settings):
     )
 
 
-class IngestSettings(ProcessSettings):
-    """The ingest worker."""
+class IngestSettings(ProcessSettings, EncoderSettings):
+    """The ingest worker. It counts tokens as the encoder does."""
 
     ingest_concurrency: int = Field(default=2, ge=1, le=64, description="Documents parsed at once.", examples=[2])
     chunk_tokens: int = Field(default=200, ge=32, le=2048, description="Most tokens in a chunk.", examples=[200])
@@ -173,8 +176,11 @@ class IngestSettings(ProcessSettings):
         default=40, ge=0, le=1024, description="Tokens repeated from the chunk before.", examples=[40]
     )
     parser_timeout_s: float = Field(default=120.0, gt=0, description="Most seconds to parse a file.", examples=[120])
+    parser_cpu_s: int = Field(
+        default=30, ge=1, description="Most seconds of processor time to parse a file.", examples=[30]
+    )
     parser_memory_mb: int = Field(
-        default=1024, ge=128, description="Most memory of a parser process, in MiB.", examples=[1024]
+        default=512, ge=128, description="Most memory of a parser process, in MiB.", examples=[512]
     )
 
 

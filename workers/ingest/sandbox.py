@@ -46,6 +46,10 @@ class Sandbox:
         self._starting = asyncio.Lock()
         self._process: _Process | None = None
 
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and not self._process.lost
+
     async def start(self) -> None:
         """Have the process ready."""
         await self._ready()
