@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,9 +24,12 @@ class LibraryModel:
         pooling = next((i for i, module in enumerate(modules) if isinstance(module, Pooling)), len(modules))
         self._after_pooling = modules[pooling + 1 :]
 
+    def in_bfloat16(self) -> LibraryModel:
+        return LibraryModel(copy.deepcopy(self._model).to(torch.bfloat16))
+
     @property
     def dimension(self) -> int:
-        return int(self._model.get_embedding_dimension())
+        return int(self._model.get_embedding_dimension() or 0)
 
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
         encoded = self._tokenizer(

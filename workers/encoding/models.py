@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
@@ -22,10 +22,10 @@ class ModelProfile:
     passage_prefix: str = ""
 
 
-_E5 = {"question_prefix": "query: ", "passage_prefix": "passage: "}
+_E5 = ModelProfile(question_prefix="query: ", passage_prefix="passage: ")
 _PROFILES: tuple[tuple[str, ModelProfile], ...] = (
-    (r"multilingual-e5", ModelProfile(scripts=EVERY, **_E5)),
-    (r"(^|[-_])e5[-_]", ModelProfile(**_E5)),
+    (r"multilingual-e5", replace(_E5, scripts=EVERY)),
+    (r"(^|[-_])e5[-_]", _E5),
     (r"bge-.*-zh", ModelProfile(scripts=frozenset({"latin", "han"}))),
     (
         r"multilingual|bge-m3|labse|gte-qwen|qwen3-embedding|embeddinggemma|arctic-embed-.*v2",
@@ -43,9 +43,7 @@ def profile_of(model: str, *, scripts: str | None = None) -> ModelProfile:
     if scripts is None:
         return profile
     declared = frozenset(part.strip().lower() for part in scripts.split(",") if part.strip())
-    return ModelProfile(
-        scripts=declared, question_prefix=profile.question_prefix, passage_prefix=profile.passage_prefix
-    )
+    return replace(profile, scripts=declared)
 
 
 def short_name(model: str) -> str:

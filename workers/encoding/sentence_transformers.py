@@ -74,8 +74,10 @@ class SentenceTransformerEmbedder:
             members = [positions[i] for i in group]
             outcomes = self._forward([tokenised[i] for i in members])
             for position, outcome in zip(members, outcomes, strict=True):
-                failed = isinstance(outcome, Exception)
-                rows[position] = outcome if failed else finish(position, tokenised[position], outcome)
+                if isinstance(outcome, Exception):
+                    rows[position] = outcome
+                else:
+                    rows[position] = finish(position, tokenised[position], outcome)
         return [rows[position] for position in range(len(texts))]
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens | Exception]:

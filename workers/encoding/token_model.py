@@ -50,6 +50,10 @@ class TokenModel(Protocol):
         """What the model does after pooling, for (s, h) pooled token states: (s, d)."""
         ...
 
+    def in_bfloat16(self) -> TokenModel:
+        """A copy that computes in reduced precision; what it returns is float32 all the same."""
+        ...
+
 
 def pool_spans(tokens: Tokens, states: Vector, spans: Sequence[Span], *, shift: int = 0) -> Vector:
     """(s, h): the mean state of the tokens that end within each span; zero for a span the model did not see.

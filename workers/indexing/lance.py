@@ -38,7 +38,13 @@ _WORDS = FTS(
     ascii_folding=False,
     max_token_length=None,
 )
-_INDICES = {"terms": _WORDS, "chunk_id": BTree(), "document_id": BTree(), "tenant": Bitmap(), "tags": LabelList()}
+_INDICES: dict[str, Any] = {
+    "terms": _WORDS,
+    "chunk_id": BTree(),
+    "document_id": BTree(),
+    "tenant": Bitmap(),
+    "tags": LabelList(),
+}
 
 
 class LanceIndex:
@@ -74,7 +80,7 @@ class LanceIndex:
     async def delete_generation(self, tenant: str, document_id: str, generation: str) -> int:
         with self._engine():
             result = await self._opened.delete(conditions.of_generation(tenant, document_id, generation))
-        return int(result.num_deleted_rows)
+        return int(result.num_deleted_rows)  # type: ignore[attr-defined]  # missing in the library's stub
 
     async def count_generation(self, tenant: str, document_id: str, generation: str) -> int:
         with self._engine():
@@ -115,9 +121,9 @@ class LanceIndex:
 
     async def close(self) -> None:
         if self._table is not None:
-            self._table.close()
+            self._table.close()  # type: ignore[no-untyped-call]  # the library's
         if self._connection is not None:
-            self._connection.close()
+            self._connection.close()  # type: ignore[no-untyped-call]  # the library's
 
     async def _by_vector(self, vector: Vector | None, where: str, limit: int) -> list[Record]:
         if vector is None:
@@ -129,7 +135,8 @@ class LanceIndex:
         terms = keyword_query(text) if text else ""
         if not terms:
             return []
-        query = self._opened.query().nearest_to_text(MatchQuery(terms, "terms")).where(where)
+        match = MatchQuery(terms, "terms")  # type: ignore[call-arg]  # its defaults escape the type checker
+        query = self._opened.query().nearest_to_text(match).where(where)
         return _records(await query.select([*CANDIDATE_COLUMNS, "_score"]).limit(limit).to_arrow())
 
     @property

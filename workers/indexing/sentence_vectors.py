@@ -23,5 +23,5 @@ def unpack(data: bytes, *, dimension: int) -> Vector:
     """(s, d) float32, L2-normalised; rows of zeros stay zero."""
     steps = np.frombuffer(data, dtype=np.int8).reshape(-1, dimension).astype(np.float32)
     lengths = np.linalg.norm(steps, axis=1, keepdims=True)
-    vectors: Vector = steps / np.where(lengths > 0, lengths, 1.0)
+    vectors: Vector = (steps / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
     return vectors
