@@ -60,7 +60,7 @@ def problem_of(ended: Failed | Cancelled) -> Problem:
 
 
 def _status(failed: Failed) -> int:
-    if failed.code is ErrorCode.DEADLINE_EXCEEDED:
+    if failed.code == ErrorCode.DEADLINE_EXCEEDED:
         return 504
     return 503 if failed.retryable else 500
 

@@ -1,0 +1,195 @@
+"""What holds for every request: paths, methods, hosts, heads, identity, figures, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contracts.settings import GatewaySettings
+from deploy.local.nats_server import NatsServer
+from messaging.app import WorkerApp
+from messaging.broker import Broker
+from tests.support.gateways import TEXT, FakeWorkers, Gateway, Stage, running_gateway
+from tests.support.waiting import until
+from tests.support.workers import running
+
+
+@pytest.fixture
+async def gateway(broker: Broker, nats_server: NatsServer) -> AsyncIterator[Gateway]:
+    async with running_gateway(nats_server.url) as started:
+        await started.ready()
+        yield started
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/", 404, "not_found"),
+        ("GET", "/v1/nothing", 404, "not_found"),
+        ("GET", "/v1/documents/", 404, "not_found"),
+        ("GET", "/v1/documents/%2e%2e", 422, "invalid_request"),
+        ("GET", "/v1/documents/a/../../health", 404, "not_found"),
+        ("PUT", "/v1/documents", 405, "method_not_allowed"),
+        ("GET", "/v1/query", 405, "method_not_allowed"),
+        ("TRACE", "/v1/query", 405, "method_not_allowed"),
+        ("OPTIONS", "/v1/query", 405, "method_not_allowed"),
+    ],
+)
+async def test_wrong_paths_and_methods_are_problems_too(gateway, method, path, status, code):
+    response = await gateway.http.request(method, gateway.url + path)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert ("allow" in response.headers) == (status == 405)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example:80"}, 421),
+        ({"Host": "evil.example:127.0.0.1"}, 421),
+        ({"Host": "localhost"}, 200),
+        ({"Host": "[::1]:8080"}, 200),
+        ({"Origin": "http://evil.example"}, 200),
+    ],
+)
+async def test_only_names_of_this_host_are_served(gateway, headers, status):
+    response = await gateway.http.get("/v1/documents", headers=headers)
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(("origin", "status"), [("http://evil.example", 403), ("null", 403), ("http://localhost", 202)])
+async def test_pages_of_other_origins_change_nothing(gateway, origin, status):
+    response = await gateway.http.post("/v1/documents", files={"f": ("a", b"x")}, headers={"Origin": origin})
+    assert response.status_code == status
+    assert "access-control-allow-origin" not in response.headers
+
+
+async def test_the_fleet_shows_every_process_and_the_gateway_itself(gateway, nats_server):
+    settings = GatewaySettings(nats_url=nats_server.url, instance="keeper-7")
+    async with running(WorkerApp(settings, service="keeper")):
+
+        async def both() -> bool:
+            services = {member["service"] for member in (await gateway.http.get("/v1/fleet")).json()["items"]}
+            return services == {"gateway", "keeper"}
+
+        await until(both)
+        members = (await gateway.http.get("/v1/fleet")).json()["items"]
+    keeper = next(member for member in members if member["service"] == "keeper")
+    assert (keeper["instance"], keeper["stale"], keeper["state"]) == ("keeper-7", False, "ready")
+    assert keeper["rss_bytes"] > 0
+    workers = next(c for c in (await gateway.http.get("/health/ready")).json()["checks"] if c["name"] == "workers")
+    assert workers["status"] == "failing"
+    assert "keeper 1" in workers["detail"]
+
+
+async def test_openapi_describes_every_route_with_examples(gateway):
+    document = (await gateway.http.get("/openapi.json")).json()
+    assert set(document["paths"]) == {
+        "/v1/documents", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
+        "/v1/documents/{document_id}/text", "/v1/documents/{document_id}/content", "/v1/query",
+        "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
+        "/metrics",
+    }  # fmt: skip
+    body = document["paths"]["/v1/query"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["examples"]
+    assert "$ref" not in json.dumps(body)
+    assert "503" in document["paths"]["/v1/query"]["post"]["responses"]
+
+
+async def raw(gateway: Gateway, request: bytes, *, timeout_s: float = 10) -> bytes:
+    """Everything the gateway sends until it closes the connection."""
+    host, _, port = gateway.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(request)
+        async with asyncio.timeout(timeout_s):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /health/live HTTP/1.1\r\nX: " + b"y" * 40_000 + b"\r\n\r\n", b"431"),
+        (b"GET /" + b"y" * 40_000 + b" HTTP/1.1\r\n\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nX: " + b"y" * 100_000, b"431"),
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000, b"431"),
+    ],
+)
+async def test_a_head_that_is_unreadable_or_too_large_is_refused_and_the_connection_closed(
+    gateway, request_head, status
+):
+    answer = await raw(gateway, request_head)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in answer
+
+
+async def test_a_head_that_never_ends_is_cut(gateway, monkeypatch):
+    monkeypatch.setattr("gateway.protocol.BoundedHttpProtocol.head_timeout_s", 0.2)
+    assert await raw(gateway, b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n") == b""
+
+
+async def test_a_refused_body_leaves_the_connection_usable(gateway):
+    host, _, port = gateway.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    body = b'{"query": "' + b"x" * 200_000 + b'"}'
+    head = b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    writer.write(head % len(body) + body + b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        answers = await reader.read()
+    writer.close()
+    assert answers.startswith(b"HTTP/1.1 413")
+    assert b"HTTP/1.1 200" in answers
+
+
+async def test_stopping_lets_answers_finish_and_ends_endless_streams(broker, nats_server):
+    go_on = asyncio.Event()
+
+    async def slow(_, stage: Stage) -> None:
+        await stage.retrieved()
+        await go_on.wait()
+        await stage.completed("Finished.")
+
+    workers = FakeWorkers(broker, slow)
+    await workers.start()
+    async with running_gateway(nats_server.url) as gateway:
+        await gateway.ready()
+        await gateway.http.post("/v1/documents", json={"name": "a", "text": TEXT, "document_id": "a"})
+        asking = asyncio.create_task(gateway.http.post("/v1/query", json={"query": "Now?"}))
+        watching = asyncio.create_task(gateway.http.get("/v1/documents/a/events"))
+        await until(lambda: bool(workers.questions))
+        gateway.drain.begin()
+        watched = await watching
+        assert ": stopping" in watched.text
+        go_on.set()
+        assert (await asking).json()["answer"] == "Finished."
+    await workers.stop()
+
+
+async def test_an_answer_that_outlasts_the_stop_is_handed_over_by_its_id(broker, nats_server):
+    workers = FakeWorkers(broker, _stuck)
+    await workers.start()
+    async with running_gateway(nats_server.url, drain_timeout_s=2) as gateway:
+        await gateway.ready()
+        asking = asyncio.create_task(gateway.http.post("/v1/query", json={"query": "Ever?"}))
+        streaming = asyncio.create_task(gateway.http.post("/v1/query", json={"query": "Ever?", "stream": True}))
+        await until(lambda: len(workers.questions) == 2)
+        gateway.drain.begin()
+        response = await asking
+        assert response.status_code == 503
+        assert response.json()["query_id"] in {question.query_id for question in workers.questions}
+        assert ": stopping" in (await streaming).text
+    await workers.stop()
+
+
+async def _stuck(_, stage: Stage) -> None:
+    await stage.retrieved()
