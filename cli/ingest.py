@@ -36,8 +36,8 @@ def ingest(
     code 1 when any has failed.
     """
     quiet_retries()
-    sources = _sources(paths, exclude or [])
     pairs = _pairs(metadata or [])
+    sources = _sources(paths, exclude or [])
     outcomes = list[Outcome]()
     try:
         with progress(len(sources), quiet=as_json) as show:

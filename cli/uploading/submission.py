@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from cli.client import GatewayClient, GatewayError
 from cli.replies import Document, Failure, Uploaded
 from cli.uploading.files import Source
-from cli.uploading.patience import patiently
+from cli.uploading.patience import PATIENCE_S, patiently
 
 UPLOADS_AT_ONCE = 4
 POLL_S = 0.5
@@ -50,6 +50,7 @@ class Submission:
     metadata: Mapping[str, str] | None = None
     wait: bool = True
     deadline_s: float = 3600.0
+    patience_s: float = PATIENCE_S
     outcomes: list[Outcome] = field(default_factory=list)
     _under_way: deque[tuple[Source, Uploaded]] = field(default_factory=deque)
 
@@ -100,7 +101,8 @@ class Submission:
         return await patiently(
             lambda: self.client.upload(
                 source.path, name=source.name, document_id=source.document_id, metadata=self.metadata
-            )
+            ),
+            patience_s=self.patience_s,
         )
 
     async def _follow_all(self, uploads: asyncio.Task[None]) -> None:
@@ -121,7 +123,7 @@ class Submission:
     async def _document(self, document_id: str) -> Document | None:
         """None while the gateway does not list it yet."""
         try:
-            return await patiently(lambda: self.client.document(document_id))
+            return await patiently(lambda: self.client.document(document_id), patience_s=self.patience_s)
         except GatewayError as error:
             if error.problem.status == 404:
                 return None
