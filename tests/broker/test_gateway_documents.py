@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -28,13 +29,13 @@ def ingest(broker: Broker) -> FakeIngest:
     return FakeIngest(broker)
 
 
-async def submit(gateway: Gateway, **fields) -> dict:
+async def submit(gateway: Gateway, **fields) -> Any:
     response = await gateway.http.post("/v1/documents", json={"name": "bees.txt", "text": TEXT, **fields})
     assert response.status_code == 202, response.text
     return response.json()
 
 
-async def listed(gateway: Gateway, **parameters) -> list[dict]:
+async def listed(gateway: Gateway, **parameters) -> Any:
     return (await gateway.http.get("/v1/documents", params=parameters)).json()["items"]
 
 
@@ -186,7 +187,7 @@ async def test_an_upload_that_stops_halfway_is_cut_and_nothing_of_it_stays(gatew
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
     request = gateway.http.build_request("POST", "/v1/documents", content=stalling(), headers=headers)
 
-    async def send() -> int:
+    async def send() -> Any:
         response = await gateway.http.send(request)
         return response.status_code
 

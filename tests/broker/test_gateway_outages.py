@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.support.gateways import TEXT, FakeWorkers, Gateway, Stage, running_ga
 from tests.support.waiting import until
 
 DOCUMENT = {"name": "bees.txt", "text": TEXT}
-ROUTES = [
+ROUTES: list[tuple[str, str, dict[str, Any]]] = [
     ("POST", "/v1/documents", {"json": DOCUMENT}),
     ("POST", "/v1/documents", {"files": {"f": ("a", b"x")}}),
     ("GET", "/v1/documents", {}),

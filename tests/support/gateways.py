@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 
@@ -76,14 +77,14 @@ async def running_gateway(
         await serving
 
 
-Scenario = Callable[[QueryRequest, "Stage"], Awaitable[None]]
+Scenario = Callable[[QueryRequest, "Stage"], Coroutine[Any, Any, None]]
 
 
 class Stage:
     """What a stand-in for retrieve and generate may do for one question."""
 
     def __init__(self, broker: Broker, request: QueryRequest) -> None:
-        self._of = {"tenant": request.tenant, "query_id": request.query_id}
+        self._of: dict[str, Any] = {"tenant": request.tenant, "query_id": request.query_id}
         self._answers = AnswerPublisher(broker)
         self._terminals = Terminals(broker)
 
