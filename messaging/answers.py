@@ -45,6 +45,11 @@ class AnswerPublisher:
         self._broker = broker
         self._unacknowledged: defaultdict[Key, set[asyncio.Task[None]]] = defaultdict(set)
 
+    @property
+    def unacknowledged(self) -> int:
+        """How many deltas are on their way."""
+        return sum(map(len, self._unacknowledged.values()))
+
     async def retrieved(self, event: Retrieved) -> None:
         """Publish the passages and wait until they are stored. Raises what `Broker.publish` raises."""
         await self._publish(event)

@@ -44,6 +44,11 @@ class Cancellations:
             await self._subscription.unsubscribe()
         self._subscription = None
 
+    @property
+    def watched(self) -> int:
+        """How many queries are being worked on under watch."""
+        return len(self._watches)
+
     @asynccontextmanager
     async def watch(self, tenant: str, query_id: str) -> AsyncIterator[None]:
         """Cancel the body and raise `QueryCancelledError` when the query has ended or is cancelled meanwhile.
