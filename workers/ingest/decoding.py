@@ -23,9 +23,12 @@ _CONTROLS = bytes(b for b in range(1, 0x20) if b not in b"\t\n\v\f\r\b\x1b")
 _MOST_CONTROLS = 0.02
 _MOST_NULS = 0.15
 _ODD_NULS = 0.3
+_MOST_DAMAGED = 0.05
 _SHORT_BYTES = 96
 _HAN_TEXT = re.compile("[\u4e00-\u9fff\u3000-\u303f\uff00-\uffef\u2010-\u2026\\s0-9A-Za-z]")
 _HAN_SHARE = 0.95
+# GB 2312: punctuation and the 3 755 characters of level 1.
+_COMMON_GB = re.compile(rb"[\xa1\xa3\xb0-\xd7][\xa1-\xfe]")
 _HIGH_PAIR = re.compile(rb"[\x80-\xff]{2}")
 
 
@@ -34,11 +37,12 @@ def decode(content: bytes) -> str | None:
     for bom, encoding in _BOMS:
         if content.startswith(bom):
             return content[len(bom) :].decode(encoding, errors="replace")
+    binary = _looks_binary(content)
+    if not binary and (text := _strictly(content, "utf-8")):
+        return text
     if unmarked := _unmarked_utf16(content[:_SAMPLE_BYTES]):
         return content.decode(unmarked, errors="replace")
-    if _looks_binary(content):
-        return None
-    return _strictly(content, "utf-8") or _declared(content) or _guessed(content)
+    return None if binary else _damaged_utf8(content) or _declared(content) or _guessed(content)
 
 
 def _unmarked_utf16(sample: bytes) -> str | None:
@@ -46,15 +50,11 @@ def _unmarked_utf16(sample: bytes) -> str | None:
     pairs = len(sample) // 2
     if pairs < 4:
         return None
-    even, odd = sample[0 : 2 * pairs : 2].count(0), sample[1 : 2 * pairs : 2].count(0)
     text = sample[: 2 * pairs].decode("utf-16-le", errors="replace")
-    if len(_HAN_TEXT.findall(text)) > len(text) * _HAN_SHARE:
+    even, odd = sample[0 : 2 * pairs : 2].count(0), sample[1 : 2 * pairs : 2].count(0)
+    if len(_HAN_TEXT.findall(text)) > len(text) * _HAN_SHARE or (odd > pairs * _ODD_NULS and even < odd / 20):
         return "utf-16-le"
-    if odd > pairs * _ODD_NULS and even < odd / 20:
-        return "utf-16-le"
-    if even > pairs * _ODD_NULS and odd < even / 20:
-        return "utf-16-be"
-    return None
+    return "utf-16-be" if even > pairs * _ODD_NULS and odd < even / 20 else None
 
 
 def _looks_binary(content: bytes) -> bool:
@@ -70,6 +70,13 @@ def _strictly(content: bytes, encoding: str) -> str | None:
         return content.decode(encoding)
     except (UnicodeDecodeError, LookupError):
         return None
+
+
+def _damaged_utf8(content: bytes) -> str | None:
+    """UTF-8 with a few bytes that are not: other charsets hardly ever make one valid sequence after the other."""
+    text = content.decode("utf-8", errors="replace")
+    wrong, high = text.count("\ufffd"), sum(1 for character in text if character > "\x7f")
+    return text if wrong <= high * _MOST_DAMAGED else None
 
 
 def _declared(content: bytes) -> str | None:
@@ -106,8 +113,9 @@ def _best_encoding(sample: bytes) -> str | None:
 
 
 def _short(content: bytes) -> str | None:
-    """Too short for statistics: lone high bytes are accented letters, pairs of them more often Chinese than not."""
-    if not _HIGH_PAIR.search(content):
+    """Too short for statistics: lone high bytes are accented letters, pairs within the common part of GB are Chinese."""
+    pairs = _HIGH_PAIR.findall(content)
+    if not pairs:
         return _strictly(content, "cp1252")
-    chinese = _strictly(content, "gb18030")
-    return chinese if chinese and _HAN_TEXT.match(chinese) else None
+    common = sum(1 for pair in pairs if _COMMON_GB.match(pair))
+    return _strictly(content, "gb18030") if common >= len(pairs) * _HAN_SHARE else None

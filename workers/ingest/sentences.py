@@ -84,7 +84,7 @@ def _stops_narrowly(text: str, match: re.Match[str], begin: int, end: int) -> bo
     following = _NEXT_WORD.match(text, match.end(), end)
     first = following.group(1) if following else ""
     if first[:1].islower():
-        return stop != "." and match.group() == stop
+        return stop.strip(".") != "" and match.group() == stop
     if stop != ".":
         return True
     word = _LAST_WORD.search(text, max(begin, match.start() - 24), match.start())

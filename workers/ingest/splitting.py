@@ -40,6 +40,7 @@ class Splitter:
 
     def pieces(self, start: int, end: int, *, limit: int) -> Iterator[Piece]:
         """Split a span into pieces of at most `limit` tokens, at pauses where it has some. Only white space is lost."""
+        start = self._skip_space(start, end)
         while start < end:
             # A window holds more than `limit` tokens unless it reaches the end: each token is CHARACTERS_PER_TOKEN at most.
             window_end = min(end, start + 2 * limit * CHARACTERS_PER_TOKEN)
@@ -72,7 +73,7 @@ class Splitter:
             if tokens <= limit or end == start + 1:
                 break
             end = max(start + 1, start + (end - start) * limit // (tokens + 1))
-        return Piece(start, end, min(tokens, limit))
+        return Piece(start, self._without_space(start, end), min(tokens, limit))
 
     def _token_ends(self, start: int, end: int) -> list[int]:
         """Where each token ends; long tokens and white space count as several."""
@@ -92,6 +93,11 @@ class Splitter:
     def _cuts_word(self, at: int) -> bool:
         around = self._text[max(0, at - 1) : at + 1]
         return len(around) == 2 and around.isalnum() and around[0] < "\u2e80"
+
+    def _without_space(self, start: int, end: int) -> int:
+        while end > start + 1 and self._text[end - 1].isspace():
+            end -= 1
+        return end
 
     def _skip_space(self, start: int, end: int) -> int:
         while start < end and self._text[start].isspace():

@@ -118,7 +118,8 @@ def _is_table(head: str, *, certain: bool) -> bool:
 
 
 def _short_fields(rows: list[list[str]]) -> bool:
+    """Whether this is no prose and no Markdown table: short fields, no sentences, no bars at the edge."""
     fields = [field for row in rows for field in row]
-    return sum(len(field) for field in fields) / len(fields) < 40 and not any(
-        row[0].lstrip().startswith("|") for row in rows
-    )
+    sentences = sum(1 for row in rows if row[-1].rstrip().endswith((".", "!", "?", "。", "！", "？")))
+    short = sum(len(field) for field in fields) / len(fields) < 40
+    return short and sentences < len(rows) / 2 and not any(row[0].lstrip().startswith("|") for row in rows)

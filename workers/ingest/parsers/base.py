@@ -23,12 +23,12 @@ _INVISIBLE = dict.fromkeys(
         0xFEFF,
         *range(0xD800, 0xE000),  # lone surrogates
         *range(0xE0000, 0xE0080),  # tag characters
+        *range(0xFFFE, 0x10000),  # no characters; PDFium has one for a hyphen that only breaks a word
     ]
 )
 _TRANSLATION: dict[int, str | None] = {**_INVISIBLE, 0x00A0: " ", 0x2028: "\n", 0x2029: "\n", 0x0B: "\n", 0x0C: "\n"}
 _LINE_ENDS = re.compile(r"\r\n?|\x85")
 _SPACES = re.compile(r"[^\S\n]+")
-_TRAILING_SPACE = re.compile(r"[^\S\n]+$", re.MULTILINE)
 
 
 class BlockKind(StrEnum):
@@ -87,7 +87,7 @@ class Parser(Protocol):
 def normalise(text: str) -> str:
     """NFC, line ends as LF, no control, zero-width or surrogate characters, no blanks at line ends."""
     text = _LINE_ENDS.sub("\n", text).translate(_TRANSLATION)
-    return _TRAILING_SPACE.sub("", unicodedata.normalize("NFC", text))
+    return "\n".join(line.rstrip() for line in unicodedata.normalize("NFC", text).split("\n"))
 
 
 def one_line(text: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import lxml.etree
 import lxml.html
 
+from contracts.errors import DocumentError, ErrorCode
 from workers.ingest.parsers.base import BlockKind, ParsedDocument, Source, TextBuilder
 from workers.ingest.parsers.tables import add_table
 
@@ -30,6 +31,7 @@ _BLOCKS = frozenset({
 _HIDDEN = re.compile(
     r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.IGNORECASE
 )
+_TOO_DEEP = "Excessive depth"  # libxml2 reads nothing more from there on
 _SPACE = re.compile(r"\s+")
 
 
@@ -57,9 +59,15 @@ def _tree(text: str) -> lxml.html.HtmlElement | None:
     )
     content = text.replace("\x00", "").encode("utf-8", errors="replace")
     try:
-        return lxml.html.document_fromstring(content, parser=parser)
+        root = lxml.html.document_fromstring(content, parser=parser)
     except lxml.etree.ParserError:  # nothing in it
         return None
+    if any(_TOO_DEEP in error.message for error in parser.error_log):
+        raise DocumentError(
+            ErrorCode.CORRUPT,
+            "The HTML is nested deeper than 256 levels and cannot be read. Save it in a simpler form.",
+        )
+    return root
 
 
 def _read(root: lxml.html.HtmlElement, *, lenient: bool) -> ParsedDocument:

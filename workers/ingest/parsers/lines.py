@@ -29,7 +29,7 @@ def join_printed_lines(lines: Iterable[str]) -> str:
     """As `join_lines`, and words broken by a hyphen at the end of a line are made whole."""
     whole: list[str] = []
     for line in filter(None, lines):
-        if whole and _HYPHENATED.search(whole[-1]) and (whole[-1][-1] in _BROKEN or line[0].islower()):
+        if whole and _HYPHENATED.search(whole[-1][-32:]) and (whole[-1][-1] in _BROKEN or line[0].islower()):
             whole[-1] = whole[-1][:-1]
             word, _, rest = line.partition(" ")
             whole[-1] += word

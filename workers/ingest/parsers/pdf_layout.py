@@ -24,7 +24,7 @@ _HEADING_LEVELS = 4
 # A distance between lines so much larger than usual separates paragraphs.
 _WIDE_GAP = 1.3
 # Running heads stand this close to the edge of the page, at the same height on so many of the pages, at least on two.
-_EDGE = 0.14
+_EDGE = 0.09
 _RUNNING_SHARE = 0.4
 _RUNNING_PAGES = 2
 
