@@ -72,7 +72,8 @@ class LanceIndex:
     async def upsert(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
-        data = pa.Table.from_pylist([to_record(row) for row in rows], schema=self._schema())
+        last = {row.chunk_id: row for row in rows}  # the engine refuses to merge one key twice
+        data = pa.Table.from_pylist([to_record(row) for row in last.values()], schema=self._schema())
         with self._engine():
             merge = self._opened.merge_insert("chunk_id").when_matched_update_all().when_not_matched_insert_all()
             await merge.execute(data)

@@ -1,0 +1,114 @@
+"""Wires the embed queue to encoder, index and ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from contracts import topology
+from contracts.documents import EmbedRequest, PurgeRequest
+from contracts.errors import PermanentError
+from contracts.health import BackendCheck, CheckStatus
+from contracts.settings import EmbedSettings
+from messaging.app import WorkerApp
+from messaging.delivery import Delivery
+from messaging.events import Events
+from messaging.gathering import BatchItem
+from messaging.ledger import DocumentLedger
+from messaging.uploads import Uploads
+from workers.embed.batch import Batches
+from workers.embed.embedding import Embedding
+from workers.embed.encoding_thread import EncodingThread
+from workers.embed.progress import Progress
+from workers.embed.purging import KEPT_S, Purging
+from workers.embed.upkeep import Upkeep
+from workers.encoding.base import Embedder
+from workers.encoding.factory import build_embedder
+from workers.indexing.base import VectorIndex
+from workers.indexing.factory import build_index
+
+BATCHES_AT_ONCE = 2
+"""One is gathered and written while the other is encoded; encoding itself is one thread."""
+
+
+def build(
+    settings: EmbedSettings,
+    *,
+    embedder: Callable[[], Embedder] | None = None,
+    kept_s: float = KEPT_S,
+    table: topology.Topology | None = None,
+) -> WorkerApp:
+    """The embed worker, the only writer of the index.
+
+    `embedder` builds another encoder than the settings name; `kept_s` is how long rows of superseded generations stay;
+    `table` is the topology where it is not the usual one.
+    """
+    app = WorkerApp(settings, service="embed", table=table)
+    register(app, Parts(app, settings, embedder or (lambda: build_embedder(settings)), kept_s=kept_s), settings)
+    return app
+
+
+def register(app: WorkerApp, parts: Parts, settings: EmbedSettings) -> None:
+    """Index batches, fail documents whose batches are given up, purge what is over."""
+    app.on_startup(parts.start)
+    app.on_shutdown(parts.stop)
+    app.background("index upkeep", parts.keep_up)
+    app.check("index", parts.look)
+
+    async def give_up(request: EmbedRequest, error: PermanentError) -> None:
+        await parts.progress.fail(request, error)
+
+    @app.consumes_batches(
+        topology.EMBED_WORKERS,
+        EmbedRequest,
+        max_messages=settings.embed_batch_messages,
+        gather_s=settings.embed_gather_ms / 1000,
+        concurrency=BATCHES_AT_ONCE,
+        on_dead_letter=give_up,
+    )
+    async def on_batch(items: list[BatchItem[EmbedRequest]]) -> None:
+        await parts.batches.handle(items)
+
+    @app.consumes(topology.PURGE_WORKERS, PurgeRequest)
+    async def on_purge(request: PurgeRequest, _: Delivery) -> None:
+        await parts.purging.purge(request)
+
+
+class Parts:
+    """What the worker is made of; put together once the broker is there."""
+
+    progress: Progress
+    batches: Batches
+    purging: Purging
+    index: VectorIndex
+    upkeep: Upkeep
+
+    def __init__(
+        self, app: WorkerApp, settings: EmbedSettings, build_encoder: Callable[[], Embedder], *, kept_s: float
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._encoder = EncodingThread(build_encoder)
+        self._kept_s = kept_s
+
+    async def start(self) -> None:
+        embedder = await self._encoder.start()
+        self.index = build_index(self._settings, embedder.identity)
+        await self.index.open()
+        self.upkeep = Upkeep(self.index)
+        broker = self._app.broker
+        ledger, events = DocumentLedger(broker), Events(broker)
+        self.progress = Progress(broker, ledger, events, self.index, kept_s=self._kept_s)
+        self.batches = Batches(Embedding(self._encoder, self.index), self.progress, on_change=self.upkeep.changed)
+        self.purging = Purging(ledger, Uploads(broker), events, self.index, broker.clock, kept_s=self._kept_s)
+
+    async def stop(self) -> None:
+        self._encoder.stop()
+        await self.index.close()
+
+    async def keep_up(self) -> None:
+        await self.upkeep.run()
+
+    async def look(self) -> BackendCheck:
+        """Whether the index answers."""
+        await self.index.count_generation("default", "none", "none")
+        return BackendCheck(name="index", status=CheckStatus.OK)
