@@ -6,6 +6,7 @@ connection, so that there is one set of callbacks; it declares nothing and settl
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, cast
@@ -70,9 +71,8 @@ class Carrier(NatsBroker):
         await self.start()
 
     async def withdraw(self) -> None:
-        """Ask for nothing more. What had arrived is handed over as usual."""
-        for pull in self._pulls:
-            await pull.close()
+        """Ask for nothing more. What the broker has sent, or is about to, is handed over as usual."""
+        await asyncio.gather(*(pull.close() for pull in self._pulls))
 
     async def open_pull(self, stream: str, durable: str) -> PullSubscription:
         client = cast("Client", self._client)

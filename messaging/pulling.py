@@ -2,12 +2,13 @@
 
 FastStream's loop asks its subscription for messages over and over. This subscription adds what the loop lacks: it never
 answers faster than sensible while the broker is away or the consumer is gone (the loop would starve the process), and it
-can be closed so that no message is lost between the broker and the loop.
+can be closed so that no message is stranded between the broker and the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections import deque
 
@@ -25,7 +26,6 @@ GRACE_S = 0.5
 """The broker says that a request has ended; only a lost connection makes us wait this much longer."""
 PAUSE_S = 0.25
 """Between requests that are refused, not merely unanswered (the consumer is gone, the broker is away)."""
-FLUSH_TIMEOUT_S = 2
 
 _STATUS = "Status"
 _ENDED_QUIETLY = frozenset({"404", "408"})
@@ -62,6 +62,8 @@ class PullSubscription:
         self._status: str | None = None
         self._arrived: deque[Msg] = deque()
         self._wake = asyncio.Event()
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
         self._closed = False
         self._sub: Subscription | None = None
 
@@ -87,16 +89,19 @@ class PullSubscription:
         raise nats.errors.TimeoutError
 
     async def close(self) -> None:
-        """Withdraw from the broker. What it had sent by then has arrived when this returns; nothing comes after."""
+        """Ask for nothing more, and return when the open request has been answered or has ended (after `PULL_S`).
+
+        A request cannot be withdrawn: the broker may be about to answer it, and a message sent to an inbox that is gone
+        comes again only after its ack wait.
+        """
         if self._closed:
             return
         self._closed = True
-        try:
-            if self._sub is not None and self._nc.is_connected:
-                await asyncio.wait_for(self._sub.drain(), FLUSH_TIMEOUT_S)  # type: ignore[no-untyped-call] # nats-py
-        except (TimeoutError, nats.errors.Error) as error:
-            log.warning("pull request not withdrawn, a message may be delivered twice", reason=str(error))
-        self._wake.set()
+        if self._sub is None or not self._nc.is_connected:
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._at_rest.wait(), max(PULL_S, self._gather_s) + GRACE_S)
+        await self._sub.unsubscribe()
 
     async def unsubscribe(self) -> None:
         """FastStream's name for `close`."""
@@ -115,19 +120,22 @@ class PullSubscription:
         """Send a pull request and wait until it is satisfied or has ended, so that none is left open."""
         self._number += 1
         self._status = None
+        self._at_rest.clear()
         wanted = len(self._arrived) + batch
         body = json.dumps({"batch": batch, "expires": max(1_000_000, int(expires_s * 1e9))})
-        await self._nc.publish(self._subject, body.encode(), reply=f"{self._inbox}.{self._number}")
         try:
+            await self._nc.publish(self._subject, body.encode(), reply=f"{self._inbox}.{self._number}")
             async with asyncio.timeout(expires_s + GRACE_S):
                 while not self._answered(wanted):
                     self._wake.clear()
                     await self._wake.wait()
         except TimeoutError:
             return
+        finally:
+            self._at_rest.set()
 
     def _answered(self, wanted: int) -> bool:
-        return len(self._arrived) >= wanted or self._status is not None or self._closed
+        return len(self._arrived) >= wanted or self._status is not None
 
     async def _receive(self, message: Msg) -> None:
         status = None if message.data else (message.headers or {}).get(_STATUS)
