@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 KIB = 1024
+PIPE_COLUMNS = 200
 
 
 def console() -> Console:
     """Where results go. Without markup: names of documents may hold brackets."""
-    return Console(highlight=False, soft_wrap=True, markup=False)
+    return Console(highlight=False, soft_wrap=True, markup=False, width=_width(sys.stdout))
 
 
 def messages() -> Console:
     """Where progress and remarks go: standard error, so that results can be piped."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, width=_width(sys.stderr))
 
 
 def print_json(value: object) -> None:
@@ -39,11 +41,18 @@ def print_json_line(value: object) -> None:
     sys.stdout.flush()
 
 
-def table(*columns: str, title: str | None = None, right: frozenset[str] = frozenset()) -> Table:
-    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+def table(*columns: str, right: frozenset[str] = frozenset(), whole: frozenset[str] = frozenset()) -> Table:
+    """A table; columns in `whole` are never broken over lines, so that what they hold can be copied."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column in right else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
     return made
+
+
+def _width(stream: TextIO) -> int | None:
+    """None where the terminal says it; wide where there is none, as a pipe breaks no lines."""
+    return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS
 
 
 def size(size_bytes: float | None) -> str:

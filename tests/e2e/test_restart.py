@@ -1,0 +1,90 @@
+"""A stack that is interrupted while it works: everything that was accepted ends ready after the next start."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from deploy.local.layout import Layout
+from deploy.local.supervision import Supervisor
+from tests.e2e.waggle import Waggle, interrupt
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.timeout(600)
+
+FILES = 40
+
+
+@pytest.fixture
+def waggle(tmp_path: Path) -> Iterator[Waggle]:
+    stack = Waggle(data_dir=tmp_path / "data")
+    yield stack
+    stack("down")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    for n in range(FILES):
+        text = f"Report {n}.\n\n" + "\n\n".join(f"Hive {n}-{m} held {m + n} frames of brood." for m in range(60))
+        (folder / f"report-{n:02}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+def accepted(waggle: Waggle) -> int:
+    try:
+        with waggle.http() as http:
+            return len(http.get("/v1/documents", params={"limit": 500}).json().get("items", []))
+    except (httpx.TransportError, ValueError):  # not up yet
+        return 0
+
+
+async def some_are_accepted(waggle: Waggle) -> None:
+    await until(lambda: accepted(waggle) >= 3, timeout_s=120, what="three documents are accepted")
+
+
+async def test_ctrl_c_while_it_ingests_then_up_again(waggle: Waggle, folder: Path) -> None:
+    up = waggle.begin_up()
+    await until(_says_ready(waggle), timeout_s=180, what="the stack is ready")
+    ingest = waggle.begin("ingest", str(folder))
+    await some_are_accepted(waggle)
+
+    code, output = interrupt(up)
+    waggle.up()
+
+    assert code == 0, output
+    assert "Stopped." in output
+    told, _ = ingest.communicate(timeout=300)
+    assert ingest.returncode == 0, told
+    assert f"{FILES} of {FILES} documents are fine." in told
+    _all_ready(waggle)
+
+
+async def test_a_killed_supervisor_then_up_again(waggle: Waggle, folder: Path) -> None:
+    waggle.up()
+    ingest = waggle.begin("ingest", str(folder))
+    await some_are_accepted(waggle)
+
+    psutil.Process(Supervisor(Layout(waggle.data_dir)).pid()).send_signal(signal.SIGKILL)
+    again = waggle.up()
+
+    assert "left behind" in again.stderr
+    told, _ = ingest.communicate(timeout=300)
+    assert ingest.returncode == 0, told
+    _all_ready(waggle)
+
+
+def _all_ready(waggle: Waggle) -> None:
+    items = waggle.json("documents", "ls", "--limit", "0")["items"]
+    assert len(items) == FILES
+    assert {item["state"] for item in items} == {"ready"}
+
+
+def _says_ready(waggle: Waggle) -> Callable[[], bool]:
+    return lambda: waggle("status", code=None).returncode == 0
