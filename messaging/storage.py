@@ -146,7 +146,7 @@ class Storage:
         """Remove all messages of a subject (wildcards allowed)."""
         self._require_connection(stream)
         try:
-            await self._broker.js.purge_stream(stream, subject=subject)
+            await heeding_cancellation(self._broker.js.purge_stream(stream, subject=subject))
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(stream, error) from error
 
@@ -166,7 +166,7 @@ class Storage:
         """The sequence of the newest message a stream has stored, 0 when it never had one."""
         self._require_connection(stream)
         try:
-            return int((await self._broker.js.stream_info(stream)).state.last_seq)
+            return int((await heeding_cancellation(self._broker.js.stream_info(stream))).state.last_seq)
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(stream, error) from error
 
