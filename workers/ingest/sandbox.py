@@ -74,6 +74,8 @@ class Sandbox:
 
     async def _ready(self) -> _Process:
         async with self._starting:
+            if self._process is not None and self._process.lost:
+                await self._process.close()
             if self._process is None or self._process.lost:
                 self._process = await _Process.start(self._tokenizer)
             return self._process

@@ -10,6 +10,7 @@ from email.message import EmailMessage
 import docx
 import openpyxl
 import pptx
+from docx.document import Document
 from pptx.util import Inches
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.pdfencrypt import StandardEncryption
@@ -72,7 +73,24 @@ def blank_pdf() -> bytes:
     return file.getvalue()
 
 
-def word(fill: Callable[[docx.document.Document], None]) -> bytes:
+def empty_pages(number: int) -> bytes:
+    """A PDF of very many pages, written by hand: libraries take minutes for it."""
+    kids = b" ".join(b"3 0 R" for _ in range(number))
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Count %d/Kids[%s]>>" % (number, kids),
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 200 200]>>",
+    ]
+    content, offsets = b"%PDF-1.4\n", []
+    for index, body in enumerate(objects, start=1):
+        offsets.append(len(content))
+        content += b"%d 0 obj\n%s\nendobj\n" % (index, body)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    trailer = b"trailer\n<</Size 4/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(content)
+    return content + b"xref\n0 4\n0000000000 65535 f \n" + table + trailer
+
+
+def word(fill: Callable[[Document], object]) -> bytes:
     document = docx.Document()
     fill(document)
     return _saved(document.save)
@@ -102,7 +120,7 @@ def slide_with_table_and_notes() -> bytes:
 
 def workbook(sheets: dict[str, Sequence[Sequence[object]]], *, hidden: str | None = None) -> bytes:
     book = openpyxl.Workbook()
-    book.remove(book.active)
+    del book[book.sheetnames[0]]
     for name, rows in sheets.items():
         sheet = book.create_sheet(name)
         for row in rows:

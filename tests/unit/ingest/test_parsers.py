@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from docx.document import Document
 
 from contracts.errors import DocumentError, ErrorCode
 from tests.unit.ingest import files
@@ -198,7 +199,7 @@ class TestPdf:
 
 class TestWord:
     def test_headings_lists_and_tables_come_in_reading_order(self) -> None:
-        def fill(document: files.docx.document.Document) -> None:
+        def fill(document: Document) -> None:
             document.add_heading("Report", 0)
             document.add_heading("Part one", 1)
             document.add_paragraph("Before the table.")
