@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from contracts.documents import EmbedRequest
@@ -46,17 +47,24 @@ class Batches:
         return works
 
     async def _settle(self, items: Sequence[Item]) -> None:
-        """Look again after the rows were written: what became void meanwhile takes its rows with it."""
+        """Look again after the rows were written: what became void meanwhile takes its rows with it.
+
+        Batches of one document go one after another, so that only the last of them finds the count complete.
+        """
         records = await self._progress.records(item.message for item in items)
+        by_document: dict[DocumentKey, list[Item]] = defaultdict(list)
+        for item in items:
+            by_document[_key(item.message)].append(item)
 
-        async def settle(item: Item) -> None:
-            try:
-                await self._progress.settle(item.message, records.get(_key(item.message)), written=True)
-                item.done()
-            except Exception as error:  # noqa: BLE001  # the error's class decides about this item alone
-                item.fail(error)
+        async def settle(key: DocumentKey) -> None:
+            for item in by_document[key]:
+                try:
+                    await self._progress.settle(item.message, records.get(key), written=True)
+                    item.done()
+                except Exception as error:  # noqa: BLE001  # the error's class decides about this item alone
+                    item.fail(error)
 
-        await asyncio.gather(*(settle(item) for item in items))
+        await asyncio.gather(*(settle(key) for key in by_document))
 
 
 def _key(request: EmbedRequest) -> DocumentKey:
