@@ -55,7 +55,12 @@ class Connection:
         Raises `ConnectionRefusedByBrokerError` when the broker answers but refuses the credentials.
         """
         connection = cls(name=name, on_closed=on_closed)
-        await connection.nc.connect(**connection._options(settings))
+        try:
+            await connection.nc.connect(**connection._options(settings))
+        except BaseException:  # refused, or no longer wanted: leave no socket behind
+            connection._closing = True
+            await connection.nc.close()
+            raise
         connection._established = True
         return connection
 

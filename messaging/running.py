@@ -12,7 +12,7 @@ import structlog
 
 from contracts import topology
 from contracts.errors import WaggleError
-from contracts.health import ProcessState
+from contracts.health import HEARTBEAT_INTERVAL_S, ProcessState
 from contracts.settings import ConfigurationError, ProcessSettings
 from messaging.activity import Activity
 from messaging.binding import Binding
@@ -23,9 +23,11 @@ from messaging.errors import BrokerUnavailableError
 from messaging.heartbeats import HeartbeatPublisher, release
 from messaging.pipeline import Pipeline, middlewares
 from messaging.provisioning import ensure_consumer
-from messaging.watchdog import Watchdog
+from messaging.watchdog import INTERVAL_S, Watchdog
 from observability.telemetry import Telemetry, start_telemetry
 
+BEAT_INTERVAL_S = HEARTBEAT_INTERVAL_S
+WATCH_INTERVAL_S = INTERVAL_S
 RETRY_S = 1.0
 HOOK_TIMEOUT_S = 10.0
 
@@ -109,6 +111,7 @@ class Running:
             activity=self._parts.activity,
             checks=self._parts.checks,
             state=lambda: self._state,
+            interval_s=BEAT_INTERVAL_S,
         )
         self._own(tasks, "heartbeats", heartbeats.run())
         self._own(tasks, "checks", self._parts.checks.run())
@@ -162,7 +165,7 @@ class Running:
 
     def _work(self, broker: Broker, telemetry: Telemetry, tasks: asyncio.TaskGroup) -> None:
         consumers = [binding.consumer for binding in self._parts.bindings]
-        watchdog = Watchdog(broker, consumers, self._parts.table, meter=telemetry.meter)
+        watchdog = Watchdog(broker, consumers, self._parts.table, meter=telemetry.meter, interval_s=WATCH_INTERVAL_S)
         self._own(tasks, "watchdog", watchdog.run())
         for name, work in self._parts.background:
             self._own(tasks, name, work())

@@ -1,0 +1,95 @@
+"""A consumer that vanishes comes back, and its work goes on."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from opentelemetry.metrics import NoOpMeter
+
+from contracts.documents import PurgeRequest
+from contracts.topology import Topology
+from messaging import watchdog
+from messaging.app import WorkerApp
+from messaging.broker import Broker
+from messaging.delivery import Delivery
+from messaging.watchdog import Watchdog
+from tests.support.purges import CONSUMER, left, send
+from tests.support.waiting import until
+from tests.support.workers import running
+
+
+@pytest.fixture
+def done(worker: WorkerApp) -> list[str]:
+    ids: list[str] = []
+
+    @worker.consumes(CONSUMER, PurgeRequest)
+    async def handle(request: PurgeRequest, delivery: Delivery) -> None:
+        ids.append(request.document_id)
+
+    return ids
+
+
+async def test_a_deleted_consumer_is_restored_as_it_was_and_the_worker_goes_on(
+    broker: Broker, worker: WorkerApp, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.running.WATCH_INTERVAL_S", 0.2)
+    before = (await broker.js.consumer_info(CONSUMER.stream.name, CONSUMER.durable)).config
+    async with running(worker):
+        await broker.js.delete_consumer(CONSUMER.stream.name, CONSUMER.durable)
+        await send(broker, "a")
+        await until(lambda: done == ["a"])
+    after = (await broker.js.consumer_info(CONSUMER.stream.name, CONSUMER.durable)).config
+    assert (after.ack_wait, after.max_deliver, after.max_ack_pending) == (
+        before.ack_wait,
+        before.max_deliver,
+        before.max_ack_pending,
+    )
+
+
+async def test_a_deleted_stream_is_restored_with_its_consumer(
+    broker: Broker, worker: WorkerApp, done: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.running.WATCH_INTERVAL_S", 0.2)
+    async with running(worker):
+        await broker.js.delete_stream(CONSUMER.stream.name)
+        await until(lambda: _there(broker))
+        await send(broker, "a")
+        await until(lambda: done == ["a"])
+
+
+async def test_meanwhile_the_worker_neither_spins_nor_starves(
+    broker: Broker, worker: WorkerApp, done: list[str]
+) -> None:
+    """FastStream's own loop asks thousands of times a second here, and the process answers nothing else."""
+    async with running(worker):
+        await broker.js.delete_consumer(CONSUMER.stream.name, CONSUMER.durable)
+        sent_before, began = worker.broker.nc.stats["out_msgs"], time.monotonic()
+        await until(lambda: time.monotonic() - began > 2)
+        assert worker.broker.nc.stats["out_msgs"] - sent_before < 30
+
+
+async def test_without_a_watchdog_the_work_stays_undone(broker: Broker, worker: WorkerApp, done: list[str]) -> None:
+    """Why it exists: the worker's own interval is far longer than this test."""
+    assert watchdog.INTERVAL_S >= 10
+    async with running(worker):
+        await broker.js.delete_consumer(CONSUMER.stream.name, CONSUMER.durable)
+        await send(broker, "a")
+        began = time.monotonic()
+        await until(lambda: time.monotonic() - began > 2)
+        assert done == []
+        assert await left(broker) == 1
+
+
+async def test_what_is_there_is_left_alone(broker: Broker, table: Topology) -> None:
+    dog = Watchdog(broker, [CONSUMER], table, meter=NoOpMeter("test"))
+    await dog.look()
+    assert dog.restored == 0
+
+
+async def _there(broker: Broker) -> bool:
+    names = await broker.js.streams_info()
+    if CONSUMER.stream.name not in {info.config.name for info in names}:
+        return False
+    consumers = await broker.js.consumers_info(CONSUMER.stream.name)
+    return CONSUMER.durable in {info.name for info in consumers}
