@@ -16,6 +16,7 @@ from gateway.backend import SERVICE, Link, connected
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
 from gateway.limits import Limits
+from gateway.tracing import RequestSpans
 from messaging.activity import Activity
 from messaging.broker import Broker
 from messaging.heartbeats import release
@@ -56,6 +57,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         middleware=[
+            *([Middleware(RequestSpans, tracer=telemetry.tracer)] if settings.otlp_endpoint else []),
             Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
             Middleware(PlainContent),
             Middleware(LoopbackGuard),
@@ -63,8 +65,8 @@ def create_app(
     )
     app.state.link = attendant.link
     problems.install(app)
-    for module in (uploads, documents, contents, progress, queries, fleet, health, metrics):
-        app.include_router(module.router)
+    for module in (queries, uploads, documents, contents, progress, fleet, health, metrics):
+        app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
     return app
 
 

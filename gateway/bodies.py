@@ -114,8 +114,11 @@ class JsonBodies:
             raise problems.of_validation(error) from None
 
     def _judge_structure(self, data: bytes) -> None:
-        """Refuse deep or crowded JSON before a parser builds it: what is left without its strings is the structure."""
-        structure = _STRINGS.sub(b'""', data)
+        """Refuse deep or crowded JSON before a parser builds it: what is left without its strings is the structure.
+
+        Strings beyond a number that no request has are left in, and make it too long.
+        """
+        structure = _STRINGS.sub(b'""', data, count=self._limits.json_strings)
         if len(structure) > self._limits.json_structure_bytes:
             raise problems.invalid("The JSON body has far more members than any request here takes.")
         if _depth(structure) > self._limits.json_depth:

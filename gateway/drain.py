@@ -18,7 +18,15 @@ class Drain:
         self.begun = asyncio.Event()
         self.over = asyncio.Event()
         self.failure: Exception | None = None
+        self._ending: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def ending(self) -> asyncio.Future[object]:
+        """One task for all who wait for `over` beside something else; do not cancel it."""
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(self.over.wait())
+        return self._ending
 
     def begin(self) -> None:
         if not self.begun.is_set():

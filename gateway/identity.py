@@ -18,8 +18,11 @@ class Identity:
     principal: str
 
 
-def identify() -> Identity:
-    """The identity of a request. There are no keys yet: everybody on this host is the default tenant's anonymous."""
+async def identify() -> Identity:
+    """The identity of a request. There are no keys yet: everybody on this host is the default tenant's anonymous.
+
+    A coroutine, since the framework sends plain functions to a thread.
+    """
     return Identity(tenant=DEFAULT_TENANT, principal=ANONYMOUS)
 
 

@@ -20,9 +20,10 @@ class Limits:
     files_per_request: int = 1000
     field_bytes: int = 64 * KiB
     query_bytes: int = 64 * KiB
-    json_document_bytes: int = 16 * MiB
+    json_document_bytes: int = 12 * MiB
     json_in_hand_bytes: int = 32 * MiB
     json_depth: int = 16
+    json_strings: int = 8 * KiB
     json_structure_bytes: int = 32 * KiB
     silence_s: float = 25.0
     progress_bytes: int = 4 * KiB

@@ -26,7 +26,10 @@ def metrics() -> Response:
 
 
 class RequestMetrics:
-    """Counts and times requests; streams are timed to their first byte. Names follow the semantic conventions."""
+    """Counts and times requests, up to the head of their response: a stream may stay open as long as it likes.
+
+    Names follow the semantic conventions.
+    """
 
     def __init__(self, app: ASGIApp, *, meter: Meter, activity: Activity) -> None:
         self._app = app
@@ -46,8 +49,13 @@ class RequestMetrics:
         started = time.perf_counter()
         key = f"request-{next(self._numbers)}"
 
+        answered = False
+
         async def observed(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
+                self._activity.end(key)
                 self._record(scope, message["status"], time.perf_counter() - started)
             await send(message)
 
@@ -55,7 +63,8 @@ class RequestMetrics:
         try:
             await self._app(scope, receive, observed)
         finally:
-            self._activity.end(key)
+            if not answered:
+                self._activity.end(key)
 
     def _record(self, scope: Scope, status: int, took_s: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Annotated
+from typing import Annotated, Any
 
 import structlog
 from fastapi import APIRouter, Header, Path
@@ -136,9 +136,9 @@ async def _waited_for(backend: Backend, asked: Asked, request: Request) -> Respo
     """The whole answer; the question is withdrawn when its asker leaves."""
     reading = asyncio.ensure_future(_collected(backend, asked))
     gone = asyncio.ensure_future(sse.disconnected(request.receive))
-    over = asyncio.ensure_future(backend.drain.over.wait())
+    waited: set[asyncio.Future[Any]] = {reading, gone, backend.drain.ending}
     try:
-        await asyncio.wait({reading, gone, over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if reading.done():
             return reading.result()
         if gone.done():
@@ -146,8 +146,8 @@ async def _waited_for(backend: Backend, asked: Asked, request: Request) -> Respo
             raise problems.ClientGoneError
         raise problems.unavailable("The gateway is stopping; follow the query by its id.", query_id=asked.query_id)
     finally:
-        for task in (reading, gone, over):
-            task.cancel()
+        reading.cancel()
+        gone.cancel()
 
 
 async def _collected(backend: Backend, asked: Asked) -> Response:

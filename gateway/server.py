@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import ipaddress
 import signal
 import socket
@@ -45,6 +46,8 @@ async def serve(settings: GatewaySettings) -> int:
     drain = Drain(timeout_s=settings.drain_timeout_s)
     server = GatewayServer(config(create_app(settings, drain=drain, telemetry=telemetry), settings), drain)
     host, port = listener.getsockname()[:2]
+    gc.collect()
+    gc.freeze()  # what is there now stays: collections need not walk through it
     log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
     try:
         await server.serve(sockets=[listener])
