@@ -20,6 +20,7 @@ from contracts.settings import (
     ProcessSettings,
     RetrieveSettings,
 )
+from observability.logging import configure_logging
 
 app = typer.Typer()
 
@@ -47,6 +48,7 @@ SETTINGS: dict[Service, type[ProcessSettings]] = {
 def worker(service: Service) -> None:
     """Run one worker until SIGTERM or Ctrl-C; it finishes what it has in hand first."""
     settings = SETTINGS[service].load()
+    configure_logging(level=settings.log_level, format=settings.log_format, service=service, instance=settings.instance)
     build = import_module(f"workers.{service}.worker").build
     raise typer.Exit(_run(build(settings).run()))
 
