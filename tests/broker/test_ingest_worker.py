@@ -1,0 +1,317 @@
+"""The ingest worker on a real broker: what comes out for each document, and that the worker outlives all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import ClassVar
+
+import pytest
+
+from contracts import subjects, topology
+from contracts.documents import (
+    DocumentState,
+    EmbedRequest,
+    Failure,
+    Generation,
+    IngestRequest,
+    Metadata,
+    Plan,
+)
+from contracts.errors import ErrorCode
+from contracts.events import DocumentEvent, DocumentFact
+from contracts.settings import BrokerSettings, IngestSettings
+from contracts.topology import Topology
+from messaging.app import WorkerApp
+from messaging.broker import Broker
+from messaging.ledger import DocumentLedger
+from messaging.storage import Storage
+from messaging.submissions import Submissions
+from messaging.uploads import Uploads
+from tests.support.letters import dead_letters
+from tests.support.topologies import brisk
+from tests.support.waiting import until
+from tests.support.workers import running
+from tests.unit.ingest import files
+from workers.ingest.worker import build
+
+TENANT = "t"
+SENTENCE = "The broker stores every message before it answers. "
+LONG = (SENTENCE * 2500).encode()
+
+
+class House:
+    """A broker with everything that submits documents and reads what became of them."""
+
+    def __init__(self, broker: Broker, settings: BrokerSettings, table: Topology) -> None:
+        self.broker = broker
+        self.ledger = DocumentLedger(broker)
+        self.uploads = Uploads(broker)
+        self.submissions = Submissions(broker, self.ledger, self.uploads)
+        self._settings = settings
+        self._table = table
+
+    def worker(self) -> WorkerApp:
+        return build(IngestSettings(nats_url=self._settings.nats_url, instance="ingest-1"), table=self._table)
+
+    async def submit(
+        self, document_id: str, content: bytes, *, name: str = "upload", metadata: Metadata | None = None
+    ) -> str:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield content
+
+        submitted = await self.submissions.submit(
+            tenant=TENANT, document_id=document_id, name=name, content=pieces(), max_bytes=2**30, metadata=metadata
+        )
+        return submitted.generation
+
+    async def ask_again(self, document_id: str, generation: str) -> None:
+        """Publish the ingest request of a generation once more, as if its acknowledgement had been lost."""
+        latest = await self.latest(document_id)
+        request = IngestRequest(
+            tenant=TENANT, document_id=document_id, generation=generation, name=latest.name, sha256=latest.sha256
+        )
+        stream = topology.INGEST
+        await self.broker.publish(subjects.ingest_request(TENANT), request, stream=stream, message_id="again")
+
+    async def latest(self, document_id: str) -> Generation:
+        record = await self.ledger.get(TENANT, document_id)
+        assert record is not None
+        return record.latest
+
+    async def state(self, document_id: str) -> DocumentState | None:
+        record = await self.ledger.get(TENANT, document_id)
+        return record.state if record else None
+
+    async def batches(self, generation: str) -> list[EmbedRequest]:
+        stored = await Storage(self.broker).following(topology.EMBED.name, subjects.embed_request(TENANT))
+        found = [EmbedRequest.from_bytes(message.data) for message in stored]
+        return [batch for batch in found if batch.generation == generation]
+
+    async def batched(self, document_id: str) -> list[EmbedRequest]:
+        """Wait until all planned batches of the latest generation are published."""
+
+        async def complete() -> bool:
+            latest = await self.latest(document_id)
+            return latest.plan is not None and len(await self.batches(latest.generation)) >= latest.plan.batches
+
+        await until(complete, timeout_s=60)
+        return await self.batches((await self.latest(document_id)).generation)
+
+    async def failure(self, document_id: str) -> Failure:
+        async def failed() -> bool:
+            return await self.state(document_id) is DocumentState.FAILED
+
+        await until(failed, timeout_s=60)
+        failure = (await self.latest(document_id)).failure
+        assert failure is not None
+        return failure
+
+    async def told(self, document_id: str) -> list[DocumentFact]:
+        stored = await Storage(self.broker).following(topology.EVENTS.name, "rag.events.document.*.*")
+        events = [DocumentEvent.from_bytes(message.data) for message in stored]
+        return [event.fact for event in events if event.document_id == document_id]
+
+    async def queue_is_empty(self) -> bool:
+        return await Storage(self.broker).count(topology.INGEST.name, "rag.ingest.requests.*") == 0
+
+    async def text(self, document_id: str) -> str:
+        generation = (await self.latest(document_id)).generation
+        pieces = [piece async for piece in self.uploads.read(TENANT, document_id, generation, "text")]
+        return b"".join(pieces).decode()
+
+    async def close(self) -> None:
+        await self.submissions.close()
+        await self.uploads.close()
+
+
+@pytest.fixture
+async def house(broker: Broker, broker_settings: BrokerSettings, table: Topology) -> AsyncIterator[House]:
+    house = House(broker, broker_settings, table)
+    yield house
+    await house.close()
+
+
+class TestGoodDocuments:
+    async def test_a_document_is_planned_and_its_batches_are_published(self, house: House) -> None:
+        content = files.pdf([("Heading1", "Report"), ("BodyText", SENTENCE * 20)], [("BodyText", SENTENCE * 20)])
+        async with running(house.worker()):
+            await house.submit("d", content, name="report.pdf", metadata={"lang": "en"})
+            (batch,) = await house.batched("d")
+        latest = await house.latest("d")
+        assert await house.state("d") is DocumentState.PROCESSING
+        assert latest.media_type == "application/pdf"
+        assert latest.plan == Plan(
+            plan_id=batch.plan_id, batches=1, chunks=len(batch.chunks), pages=2, characters=len(await house.text("d"))
+        )
+        assert (batch.name, batch.metadata, batch.batch) == ("report.pdf", {"lang": "en"}, 0)
+        assert {chunk.heading for chunk in batch.chunks} == {"Report"}
+        assert await house.told("d") == [DocumentFact.SUBMITTED, DocumentFact.PLANNED]
+
+    async def test_chunks_are_exactly_their_range_of_the_stored_text(self, house: House) -> None:
+        async with running(house.worker()):
+            await house.submit(
+                "d", "第一章 总则\n\n".encode() + "保障信息系统安全稳定运行，制定本办法。".encode() * 300
+            )
+            batches = await house.batched("d")
+        text = await house.text("d")
+        chunks = [chunk for batch in batches for chunk in batch.chunks]
+        assert [chunk.ordinal for chunk in chunks] == list(range(len(chunks)))
+        assert all(chunk.text == text[chunk.start : chunk.end] for chunk in chunks)
+
+    async def test_long_documents_travel_in_several_batches_of_bounded_size(self, house: House) -> None:
+        metadata = {f"key_{n}": "数" * 1024 for n in range(32)}
+        async with running(house.worker()):
+            await house.submit("d", LONG, metadata=metadata)
+            batches = await house.batched("d")
+        assert [batch.batch for batch in batches] == list(range(len(batches)))
+        assert len(batches) > 1
+        assert all(len(batch.to_bytes()) < 256 * 1024 for batch in batches)
+        assert all(len(batch.chunks) <= 32 for batch in batches)
+
+    async def test_many_documents_are_read_by_two_workers(self, house: House) -> None:
+        async with running(house.worker()), running(house.worker()):
+            for number in range(20):
+                await house.submit(f"d{number}", f"{SENTENCE} Number {number}.".encode())
+            for number in range(20):
+                (batch,) = await house.batched(f"d{number}")
+                assert f"Number {number}." in batch.chunks[0].text
+
+
+class TestBadDocuments:
+    CASES: ClassVar[dict[ErrorCode, tuple[str, bytes]]] = {
+        ErrorCode.EMPTY: ("empty.txt", b""),
+        ErrorCode.ENCRYPTED: ("locked.pdf", files.pdf([("BodyText", SENTENCE)], password="secret")),
+        ErrorCode.CORRUPT: ("torn.pdf", b"%PDF-1.7\nnothing of the kind"),
+        ErrorCode.IMAGE_ONLY: ("scan.pdf", files.image_pdf()),
+        ErrorCode.UNSUPPORTED_TYPE: ("archive.pdf", files.archive({"a.bin": b"x"})),
+        ErrorCode.TOO_LARGE: ("bomb.docx", files.archive({"word/document.xml": bytes(2**26)})),
+    }
+
+    async def test_each_fails_with_its_code_and_the_worker_lives_on(self, house: House) -> None:
+        async with running(house.worker()):
+            for code, (name, content) in self.CASES.items():
+                await house.submit(code.value, content, name=name)
+            for code in self.CASES:
+                failure = await house.failure(code.value)
+                assert failure.code == code
+                assert failure.message.endswith(".")
+            await house.submit("good", SENTENCE.encode())
+            assert len(await house.batched("good")) == 1
+            await until(house.queue_is_empty)
+        assert {letter.code for letter in await dead_letters(house.broker)} == set(self.CASES)
+        assert await house.told("empty_document") == [DocumentFact.SUBMITTED, DocumentFact.FAILED]
+
+    async def test_a_document_whose_upload_is_gone_fails(self, house: House) -> None:
+        generation = await house.submit("d", b"Text.")
+        await house.uploads.delete(TENANT, "d", generation)
+        async with running(house.worker()):
+            assert (await house.failure("d")).code == ErrorCode.UPLOAD_MISSING
+
+
+class TestRepetition:
+    async def test_a_redelivered_request_publishes_no_batch_twice(self, house: House) -> None:
+        async with running(house.worker()):
+            generation = await house.submit("d", LONG)
+            first = await house.batched("d")
+            await until(house.queue_is_empty)
+            await house.ask_again("d", generation)
+            await until(house.queue_is_empty, timeout_s=60)
+        assert [batch.batch for batch in await house.batches(generation)] == [batch.batch for batch in first]
+
+    async def test_a_worker_that_takes_over_continues_the_same_plan(self, house: House) -> None:
+        async with running(house.worker()):
+            generation = await house.submit("d", LONG)
+            first = await house.batched("d")
+            await until(house.queue_is_empty)
+        await Storage(house.broker).purge(topology.EMBED.name, subjects.embed_request(TENANT))
+        async with running(house.worker()):
+            await house.ask_again("d", generation)
+            await until(house.queue_is_empty, timeout_s=60)
+        latest = await house.latest("d")
+        assert latest.plan is not None
+        assert latest.plan.plan_id == first[0].plan_id
+
+    async def test_a_plan_that_cannot_be_reproduced_makes_a_new_generation(self, house: House) -> None:
+        generation = await house.submit("d", SENTENCE.encode())
+        await house.ledger.plan(TENANT, "d", generation, Plan(plan_id="a" * 64, batches=3, chunks=9, characters=99))
+        async with running(house.worker()):
+            await until(lambda: self._is_new(house, generation), timeout_s=60)
+            (batch,) = await house.batched("d")
+        assert batch.generation != generation
+        assert await house.batches(generation) == []
+
+    async def _is_new(self, house: House, generation: str) -> bool:
+        return (await house.latest("d")).generation != generation
+
+    async def test_a_superseded_request_ends_quietly(self, house: House) -> None:
+        old = await house.submit("d", b"Old text.")
+        new = await house.submit("d", b"New text.")
+        async with running(house.worker()):
+            await house.batched("d")
+            await until(house.queue_is_empty)
+        assert await house.batches(old) == []
+        assert len(await house.batches(new)) == 1
+        assert await dead_letters(house.broker) == []
+
+    async def test_a_deleted_document_ends_quietly_and_leaves_no_upload(self, house: House) -> None:
+        await house.submit("d", b"Text.")
+        await house.submissions.delete(TENANT, "d")
+        async with running(house.worker()):
+            await until(house.queue_is_empty)
+        assert await dead_letters(house.broker) == []
+        assert await Storage(house.broker).count("OBJ_uploads", "$O.uploads.M.*") == 0
+
+
+class TestBackPressure:
+    @pytest.fixture
+    def table(self) -> Topology:
+        """An embed queue that holds hardly more than one batch."""
+        usual = brisk()
+        return replace(
+            usual,
+            streams=tuple(
+                replace(stream, max_bytes=60_000) if stream.name == topology.EMBED.name else stream
+                for stream in usual.streams
+            ),
+        )
+
+    async def test_while_the_embed_queue_is_full_the_worker_waits_and_loses_nothing(self, house: House) -> None:
+        seen: set[int] = set()
+        async with running(house.worker()):
+            generation = await house.submit("d", LONG)
+            latest = await house.latest("d")
+            while latest.plan is None or len(seen) < latest.plan.batches:
+                seen |= {batch.batch for batch in await self._drained(house, generation)}
+                latest = await house.latest("d")
+            await until(house.queue_is_empty)
+        assert len(seen) > 2
+        assert await dead_letters(house.broker) == []
+
+    async def _drained(self, house: House, generation: str) -> list[EmbedRequest]:
+        """Wait for batches, and take them out of the queue as the embed worker would."""
+        found: list[EmbedRequest] = []
+
+        async def some() -> bool:
+            found[:] = await house.batches(generation)
+            return bool(found)
+
+        await until(some, timeout_s=60)
+        for message in await Storage(house.broker).following(topology.EMBED.name, subjects.embed_request(TENANT)):
+            await house.broker.js.delete_msg(topology.EMBED.name, message.sequence)
+            found.append(EmbedRequest.from_bytes(message.data))
+        return found
+
+
+async def test_a_worker_told_to_stop_finishes_the_document_in_hand(house: House) -> None:
+    worker = house.worker()
+    async with running(worker):
+        await house.submit("d", LONG)
+        await until(lambda: _planned(house), timeout_s=60)
+    assert len(await house.batched("d")) == len({batch.batch for batch in await house.batched("d")})
+    await asyncio.wait_for(until(house.queue_is_empty), 10)
+
+
+async def _planned(house: House) -> bool:
+    return (await house.latest("d")).plan is not None
