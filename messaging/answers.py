@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from contracts import subjects, topology
@@ -16,6 +15,7 @@ from contracts.answers import ANSWER_EVENT, Delta, Retrieved
 from contracts.errors import TransientError, WaggleError
 from messaging.answer_order import AnswerOrder
 from messaging.broker import Broker
+from messaging.live import Live, listening
 from messaging.storage import Storage
 from messaging.terminals import AnyTerminal, Terminals, read_terminal
 
@@ -104,13 +104,8 @@ class AnswerReader:
         """Listen to an answer from now on; ask the question inside, and nothing of its answer is missed."""
         stream = AnswerStream(self._broker, self._storage, tenant, query_id)
         wanted = (subjects.answer(tenant, query_id), subjects.answer_end(tenant, query_id))
-        subscriptions = [await self._broker.nc.subscribe(subject, cb=stream.receive) for subject in wanted]
-        try:
+        async with listening(self._broker, *wanted, hear=stream.receive):
             yield stream
-        finally:
-            if not self._broker.nc.is_closed:
-                for subscription in subscriptions:
-                    await subscription.unsubscribe()
 
     async def read(
         self, tenant: str, query_id: str, *, after: str | None = None, timeout_s: float
@@ -130,11 +125,11 @@ class AnswerStream:
         self._terminals = Terminals(broker, storage=storage)
         self._tenant = tenant
         self._query_id = query_id
-        self._live: asyncio.Queue[Msg] = asyncio.Queue(READER_BACKLOG)
+        self._live: asyncio.Queue[Live] = asyncio.Queue(READER_BACKLOG)
         self._overflown = False
         self._connection = self._connections
 
-    async def receive(self, message: Msg) -> None:
+    async def receive(self, message: Live) -> None:
         """Take a live message."""
         try:
             self._live.put_nowait(message)

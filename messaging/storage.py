@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count
 from typing import Any
 
 import nats.errors
@@ -25,6 +24,8 @@ from messaging.broker import Broker
 from messaging.cancelling import heeding_cancellation
 from messaging.clock import parse_time
 from messaging.errors import BrokerUnavailableError
+from messaging.live import Live, listening
+from messaging.replies import Replies
 
 MAX_SUBJECTS = 1000
 """Most subjects in one request for latest messages; the broker's own limit is 1024 results."""
@@ -66,7 +67,7 @@ class Storage:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._replies = _Replies(broker)
+        self._replies = Replies(broker)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message of one subject, or None."""
@@ -193,50 +194,12 @@ class Storage:
     @asynccontextmanager
     async def _woken_by(self, subject: str | None) -> AsyncIterator[asyncio.Event]:
         woken = asyncio.Event()
-        if subject is None:
-            yield woken
-            return
 
-        async def wake(_: Msg) -> None:
+        async def wake(_: Live) -> None:
             woken.set()
 
-        subscription = await self._broker.nc.subscribe(subject, cb=wake)
-        try:
+        async with listening(self._broker, *([] if subject is None else [subject]), hear=wake):
             yield woken
-        finally:
-            if not self._broker.nc.is_closed:
-                await subscription.unsubscribe()
-
-
-class _Replies:
-    """One inbox subscription for all requests that are answered by several messages."""
-
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self._prefix: str | None = None
-        self._waiting: dict[str, asyncio.Queue[Msg]] = {}
-        self._numbers = count()
-        self._opening = asyncio.Lock()
-
-    async def expected(self) -> AbstractContextManager[tuple[str, asyncio.Queue[Msg]]]:
-        async with self._opening:
-            if self._prefix is None:
-                prefix = self._broker.nc.new_inbox()
-                await self._broker.nc.subscribe(f"{prefix}.*", cb=self._deliver)
-                self._prefix = prefix
-        return self._expect(f"{self._prefix}.{next(self._numbers)}")
-
-    @contextmanager
-    def _expect(self, inbox: str) -> Iterator[tuple[str, asyncio.Queue[Msg]]]:
-        self._waiting[inbox] = asyncio.Queue()
-        try:
-            yield inbox, self._waiting[inbox]
-        finally:
-            del self._waiting[inbox]
-
-    async def _deliver(self, message: Msg) -> None:
-        if (replies := self._waiting.get(message.subject)) is not None:
-            replies.put_nowait(message)
 
 
 async def _woken_within(woken: asyncio.Event, timeout_s: float) -> bool:

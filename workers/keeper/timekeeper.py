@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from nats.aio.msg import Msg
 
 from contracts import topology
 from contracts.answers import Failed
@@ -17,6 +16,7 @@ from contracts.events import QueryFact
 from messaging.broker import Broker
 from messaging.clock import parse_time
 from messaging.events import Events
+from messaging.live import Live, listening
 from messaging.storage import Storage, StreamResetError
 from messaging.terminals import Terminals
 from workers.keeper.acceptance import ACCEPTED, FACTS, deadline_of, ended_by, query_of
@@ -67,19 +67,14 @@ class Timekeeper:
 
     async def run(self) -> None:
         """Keep time until cancelled. A broker that is away is waited for."""
-        live = await self._broker.nc.subscribe(ACCEPTED, cb=self._on_accepted)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow(topology.EVENTS.name, FACTS))
-                tasks.create_task(self._follow(topology.QUERY.name, topology.QUERY.subjects[0]))
-                tasks.create_task(self._end_when_due())
-        finally:
-            if not self._broker.nc.is_closed:
-                await live.unsubscribe()
+        async with listening(self._broker, ACCEPTED, hear=self._on_accepted), asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow(topology.EVENTS.name, FACTS))
+            tasks.create_task(self._follow(topology.QUERY.name, topology.QUERY.subjects[0]))
+            tasks.create_task(self._end_when_due())
 
-    async def _on_accepted(self, message: Msg) -> None:
+    async def _on_accepted(self, message: Live) -> None:
         """A live copy of a request's headers."""
-        headers = message.headers or {}
+        headers = message.headers
         try:
             accepted_at = parse_time(headers["Nats-Time-Stamp"])
             key = query_of(message.subject, headers) or await self._named_in_body(message.subject, headers)
