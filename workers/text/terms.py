@@ -27,18 +27,36 @@ STOP_WORDS = frozenset({
 # fmt: on
 """Left out of index and questions: the list that Lucene's English analyser uses."""
 
-_RUNS = re.compile(f"(?P<han>[{HAN_RANGES}]+)|(?P<word>[^\\W_{HAN_RANGES}]+)")
+_HAN = re.compile(f"[{HAN_RANGES}]")
+_RUNS = re.compile(f"[{HAN_RANGES}]+|[^\\W_{HAN_RANGES}]+")
+_ASCII_WORDS = re.compile(r"[a-z0-9]+")
 
 
 def terms(text: str) -> list[str]:
     """The terms of `text` in order, with repeats, without stop words."""
     found: list[str] = []
-    for run in _RUNS.finditer(_folded(text)):
-        if run["han"]:
-            found += _characters_and_pairs(run["han"])
-        elif run["word"] not in STOP_WORDS:
-            found.append(stem(run["word"][:MAX_TERM_LENGTH]))
+    for run in runs(text):
+        if is_han(run):
+            found += _characters_and_pairs(run)
+        elif run not in STOP_WORDS:
+            found.append(stem(run))
     return found
+
+
+def runs(text: str) -> list[str]:
+    """The words and the runs of ideographs of `text`, case-folded."""
+    folded = fold(text)
+    return _ASCII_WORDS.findall(folded) if folded.isascii() else _RUNS.findall(folded)
+
+
+def is_han(run: str) -> bool:
+    """Whether one of `runs` is of ideographs."""
+    return not run.isascii() and _HAN.match(run) is not None
+
+
+def fold(text: str) -> str:
+    """Case-folded, full-width and other compatibility characters as the usual ones (Unicode NFKC)."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
 
 
 def keyword_text(text: str, *, heading: str | None = None, name: str | None = None) -> str:
@@ -49,13 +67,10 @@ def keyword_text(text: str, *, heading: str | None = None, name: str | None = No
 @lru_cache(maxsize=65_536)
 def stem(word: str) -> str:
     """The stem of a case-folded word; words of other scripts are their own."""
+    word = word[:MAX_TERM_LENGTH]
     if not word.isascii() or not word.isalpha():
         return word
     return str(snowballstemmer.stemmer("english").stemWord(word))
-
-
-def _folded(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _characters_and_pairs(run: str) -> list[str]:

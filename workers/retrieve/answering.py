@@ -1,0 +1,174 @@
+"""What a retrieve worker does with a question, told over NATS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts import subjects, topology
+from contracts.answers import Completed, Failed, Retrieved
+from contracts.documents import Failure
+from contracts.errors import ErrorCode, WaggleError
+from contracts.events import QueryEvent, QueryFact
+from contracts.queries import DEFAULT_DEADLINE_S, GenerateRequest, QueryRequest
+from messaging.answers import AnswerPublisher
+from messaging.broker import Broker
+from messaging.cancellation import Cancellations, QueryCancelledError
+from messaging.delivery import Delivery
+from messaging.events import Events
+from messaging.terminals import Terminals
+from workers.retrieve.searcher import Found, Searcher
+
+STABLE = "stable"
+"""Every question is answered on this track unless a rollout says otherwise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replies:
+    """Where the answers to questions go."""
+
+    broker: Broker
+    answers: AnswerPublisher
+    terminals: Terminals
+    events: Events
+
+    @classmethod
+    def over(cls, broker: Broker) -> Replies:
+        return cls(broker=broker, answers=AnswerPublisher(broker), terminals=Terminals(broker), events=Events(broker))
+
+
+class Answering:
+    """Searches, tells what was found, and hands over to generation or finishes.
+
+    Everything is published under ids that are the same on a redelivery, so a repeated question changes nothing.
+    """
+
+    def __init__(self, searcher: Searcher, replies: Replies, cancellations: Cancellations) -> None:
+        self._searcher = searcher
+        self._replies = replies
+        self._cancellations = cancellations
+
+    async def answer(self, request: QueryRequest, delivery: Delivery) -> None:
+        """Answer a question that has not ended yet."""
+        try:
+            async with self._cancellations.watch(request.tenant, request.query_id):
+                await self._accept(request, delivery)
+                found = await self._searcher.search(request)
+                await self._tell(request, found, delivery)
+        except QueryCancelledError:
+            return
+
+    async def fail(self, request: QueryRequest, error: WaggleError) -> None:
+        """End a question that cannot be searched for."""
+        await self._end_badly(
+            request, Failure(code=ErrorCode.RETRIEVAL_FAILED, message=f"The search failed: {error}"), retryable=True
+        )
+
+    async def expire(self, request: QueryRequest, _: Delivery) -> None:
+        """End a question whose deadline has passed before it was searched for."""
+        message = "The deadline passed before the documents were searched. Ask again, or allow more time."
+        await self._end_badly(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message), retryable=True)
+
+    async def _accept(self, request: QueryRequest, delivery: Delivery) -> None:
+        """Tell the keeper which query this is, if the broker could not: its publisher left the id out of the headers."""
+        if subjects.HEADER_QUERY_ID in delivery.headers:
+            return
+        left_s = delivery.remaining_s(self._replies.broker.clock)
+        budget_ms = round(1000 * (DEFAULT_DEADLINE_S if left_s is None else max(left_s, 0.001)))
+        event_id = f"query.{request.tenant}.{request.query_id}.{QueryFact.ACCEPTED}"
+        await self._replies.broker.publish(
+            subjects.query_event(QueryFact.ACCEPTED, request.tenant),
+            QueryEvent(
+                id=event_id,
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                fact=QueryFact.ACCEPTED,
+            ),
+            stream=topology.EVENTS,
+            message_id=event_id,
+            headers={
+                subjects.HEADER_QUERY_ID: request.query_id,
+                subjects.HEADER_BUDGET_MS: str(max(1, budget_ms)),
+            },
+        )
+
+    async def _tell(self, request: QueryRequest, found: Found, delivery: Delivery) -> None:
+        await self._replies.answers.retrieved(
+            Retrieved(
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                passages=found.passages,
+                timings_ms=found.timings_ms,
+            )
+        )
+        if request.generate:
+            await self._hand_over(request, found, delivery)
+        else:
+            await self._finish(request, found)
+        await self._replies.events.query(
+            QueryFact.RETRIEVED,
+            tenant=request.tenant,
+            query_id=request.query_id,
+            principal=request.principal,
+            passages=len(found.passages),
+            top_score=found.passages[0].score if found.passages else None,
+            timings_ms=found.timings_ms,
+        )
+
+    async def _hand_over(self, request: QueryRequest, found: Found, delivery: Delivery) -> None:
+        if delivery.deadline is None:
+            raise RuntimeError("a question has a deadline: the consumer of QUERY gives one")
+        await self._replies.broker.publish(
+            subjects.generate_request(request.tenant, STABLE),
+            GenerateRequest(
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                query=request.query,
+                passages=found.passages,
+                encoder_serves_query=found.encoder_serves_query,
+                generation=request.generation,
+                deadline=delivery.deadline,
+                timings_ms=found.timings_ms,
+            ),
+            stream=topology.GENERATE,
+            message_id=f"{request.tenant}.{request.query_id}",
+        )
+
+    async def _finish(self, request: QueryRequest, found: Found) -> None:
+        ended = await self._replies.terminals.end(
+            Completed(
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                timings_ms=found.timings_ms,
+            )
+        )
+        if ended:
+            await self._replies.events.query(
+                QueryFact.COMPLETED,
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                passages=len(found.passages),
+                timings_ms=found.timings_ms,
+            )
+
+    async def _end_badly(self, request: QueryRequest, failure: Failure, *, retryable: bool) -> None:
+        failed = Failed(
+            tenant=request.tenant,
+            query_id=request.query_id,
+            principal=request.principal,
+            code=failure.code,
+            message=failure.message,
+            retryable=retryable,
+        )
+        if await self._replies.terminals.end(failed):
+            await self._replies.events.query(
+                QueryFact.FAILED,
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                failure=failure,
+            )

@@ -1,0 +1,81 @@
+"""Encodes questions in a thread of its own; those that come while it is busy are encoded together next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from workers.encoding.base import Embedder, Vector
+
+MAX_TOGETHER = 32
+
+
+class QuestionEncoder:
+    """The encoder of a retrieve worker. It never blocks the event loop."""
+
+    def __init__(self, build: Callable[[], Embedder]) -> None:
+        self._build = build
+        self._embedder: Embedder | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._waiting: dict[asyncio.Future[Vector], str] = {}
+        self._encoding: asyncio.Task[None] | None = None
+
+    async def start(self) -> Embedder:
+        """Build the encoder, which may take seconds. Raises what building it raises."""
+        self._embedder = await asyncio.get_running_loop().run_in_executor(self._thread, self._build)
+        return self._embedder
+
+    @property
+    def embedder(self) -> Embedder:
+        """Raises `RuntimeError` before `start`."""
+        if self._embedder is None:
+            raise RuntimeError("the encoder is not there yet: await start() first")
+        return self._embedder
+
+    async def encode(self, question: str) -> Vector:
+        """(d,) float32, L2-normalised. Raises what the encoder raises."""
+        result: asyncio.Future[Vector] = asyncio.get_running_loop().create_future()
+        self._waiting[result] = question
+        if self._encoding is None:
+            self._encoding = asyncio.create_task(self._encode_waiting())
+        try:
+            return await result
+        finally:
+            self._waiting.pop(result, None)
+
+    async def stop(self) -> None:
+        """End after what is being encoded; questions that still wait are cancelled."""
+        if self._encoding is not None:
+            self._encoding.cancel()
+        for result in self._waiting:
+            result.cancel()
+        await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+
+    async def _encode_waiting(self) -> None:
+        try:
+            while together := dict(list(self._waiting.items())[:MAX_TOGETHER]):
+                for result in together:
+                    del self._waiting[result]
+                await self._encode(together)
+        finally:
+            self._encoding = None
+
+    async def _encode(self, together: dict[asyncio.Future[Vector], str]) -> None:
+        questions = list(together.values())
+        try:
+            vectors = await asyncio.get_running_loop().run_in_executor(
+                self._thread, self.embedder.encode_questions, questions
+            )
+        except asyncio.CancelledError:
+            for result in together:
+                result.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001  # each of those who asked is told
+            for result in together:
+                if not result.done():
+                    result.set_exception(error)
+        else:
+            for result, vector in zip(together, vectors, strict=True):
+                if not result.done():
+                    result.set_result(vector)
