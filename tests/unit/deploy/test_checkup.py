@@ -1,0 +1,92 @@
+"""What the doctor finds, and what it advises."""
+
+from __future__ import annotations
+
+import socket
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+
+from contracts.settings import AllSettings
+from deploy.checkup import broker, host
+from deploy.checkup.finding import Level
+from deploy.local.layout import Layout
+from deploy.local.nats_server import NatsServer
+
+GiB = 1024**3
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> AllSettings:
+    return AllSettings.load(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(("free", "level"), [(100 * GiB, Level.OK), (2 * GiB, Level.WARN), (GiB // 2, Level.FAIL)])
+def test_a_disk_that_runs_full_is_noticed(settings, monkeypatch: pytest.MonkeyPatch, free: int, level: Level) -> None:
+    usage = namedtuple("usage", "total used free")  # noqa: PYI024  (as shutil has it)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage(100 * GiB, 0, free))
+
+    finding = host.disk(settings)
+
+    assert finding.level is level
+    assert bool(finding.advice) is (level is not Level.OK)
+
+
+def test_a_data_folder_that_is_not_there_yet_is_judged_by_the_one_above(tmp_path: Path) -> None:
+    assert host.disk(AllSettings.load(data_dir=tmp_path / "a" / "b")).level is not Level.FAIL
+
+
+def test_a_port_that_is_taken_fails_with_the_option_that_helps(settings: AllSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = host.listening(settings.model_copy(update={"gateway_port": port}))
+
+    assert found[0].level is Level.FAIL
+    assert "--port 0" in found[0].advice
+
+
+def test_the_packaged_model_is_found_and_a_name_is_warned_about(settings: AllSettings) -> None:
+    assert host.model(settings).level is Level.OK
+    assert host.model(settings.model_copy(update={"encoder_model": "somebody/model"})).level is Level.WARN
+
+
+def test_the_program_of_the_broker_is_found(settings: AllSettings) -> None:
+    assert "2." in broker.program(settings).detail
+
+
+async def test_a_running_broker_is_looked_at(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, tmp_path
+) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", nats_server.url)
+
+    found = {f.check: f for f in await broker.connection(AllSettings.load(data_dir=tmp_path))}
+
+    assert found["broker"].level is Level.OK
+    assert found["jetstream"].level is Level.OK
+
+
+async def test_a_broker_that_is_away_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
+    monkeypatch.setattr(broker, "CONNECT_S", 0.3)
+
+    (finding,) = await broker.connection(AllSettings.load(data_dir=tmp_path))
+
+    assert finding.level is Level.FAIL
+    assert "WAGGLE_NATS_URL" in finding.advice
+
+
+def test_a_broker_that_may_lose_what_it_acknowledged_fails(settings: AllSettings) -> None:
+    server = NatsServer(Layout(settings.data_dir).nats, port=4222)
+    file = server.write_config()
+    assert broker.sync_interval(settings).level is Level.OK
+
+    file.write_text(server.config().replace("sync_interval: always", "sync_interval: 2m"), encoding="utf-8")
+
+    assert broker.sync_interval(settings).level is Level.FAIL
+
+
+def test_what_cannot_be_seen_of_somebody_elses_broker_is_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://elsewhere:4222")
+
+    assert broker.sync_interval(AllSettings.load(data_dir=tmp_path)).level is Level.WARN
