@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -122,10 +123,10 @@ async def test_two_workers_share_the_batches_of_many_documents(
     async with AsyncExitStack() as stack:
         for number, one in enumerate(embedders):
             own = brisk.model_copy(update={"instance": f"embed-{number}"})
-            await stack.enter_async_context(running(build(own, embedder=lambda one=one: one, table=table)))
+            await stack.enter_async_context(running(build(own, embedder=partial(_itself, one), table=table)))
         generations = {f"d{i}": await stage.ingest(f"d{i}", *(f"{i} text {j}" for j in range(6))) for i in range(8)}
         for document_id, generation in generations.items():
-            await until(lambda d=document_id, g=generation: stage.is_visible(d, g), timeout_s=30)
+            await until(partial(stage.is_visible, document_id, generation), timeout_s=30)
     for document_id, generation in generations.items():
         assert await index.count_generation(TENANT, document_id, generation) == 6
     assert all(embedder.encoded for embedder in embedders)
@@ -264,3 +265,7 @@ async def test_an_index_of_another_encoder_stops_the_worker_at_start(
     app = build(settings, embedder=WatchedEmbedder, table=table)
     async with asyncio.timeout(20):
         assert await app.run(handle_signals=False) == 1
+
+
+def _itself(embedder: WatchedEmbedder) -> WatchedEmbedder:
+    return embedder

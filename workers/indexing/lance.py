@@ -65,7 +65,7 @@ class LanceIndex:
         async with _locked(self._path / "open.lock"):
             with self._engine():
                 self._connection = await lancedb.connect_async(str(self._path), read_consistency_interval=timedelta(0))
-                self._table = await self._connection.create_table(TABLE, schema=self._schema(), exist_ok=True)
+                self._table = await self._open_table(self._connection)
                 self._check_identity((await self._table.schema()).metadata or {})
                 await self._create_indices()
 
@@ -145,6 +145,11 @@ class LanceIndex:
         if self._table is None:
             raise RuntimeError("the index is not open: await open() first")
         return self._table
+
+    async def _open_table(self, connection: lancedb.AsyncConnection) -> lancedb.AsyncTable:
+        if TABLE in (await connection.list_tables()).tables:
+            return await connection.open_table(TABLE)
+        return await connection.create_table(TABLE, schema=self._schema())
 
     async def _create_indices(self) -> None:
         """Also on an empty table: without an index keyword search finds nothing, with one it scans what is new."""

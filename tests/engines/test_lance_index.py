@@ -1,0 +1,133 @@
+"""The embedded index, on real files."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from contracts.errors import TransientError
+from contracts.queries import Filters
+from contracts.settings import IndexSettings
+from tests.unit.indexing.rows import EMBEDDER, TENANT, row
+from tests.unit.indexing.vector_index_contract import OpenIndex, VectorIndexContract
+from workers.encoding.base import EncoderIdentity
+from workers.indexing.base import VectorIndex
+from workers.indexing.factory import build_index
+from workers.indexing.lance import LanceIndex
+
+ROUNDS = 12
+CHUNKS = 8
+
+
+@pytest.fixture
+async def open_index(tmp_path: Path) -> AsyncIterator[OpenIndex]:
+    opened: list[VectorIndex] = []
+
+    async def open_index(identity: EncoderIdentity) -> VectorIndex:
+        index = build_index(IndexSettings(index_path=tmp_path / "index"), identity)
+        opened.append(index)
+        await index.open()
+        return index
+
+    yield open_index
+    for index in opened:
+        await index.close()
+
+
+class TestLanceIndex(VectorIndexContract):
+    """All of the contract."""
+
+
+async def test_processes_that_start_at_once_agree_on_one_index(tmp_path: Path) -> None:
+    indexes = [LanceIndex(tmp_path / "index", EMBEDDER.identity) for _ in range(4)]
+    await asyncio.gather(*(index.open() for index in indexes))
+    await indexes[0].upsert([row("some words")])
+    assert [await index.count_generation(TENANT, "d", "g1") for index in indexes] == [1] * 4
+    for index in indexes:
+        await index.close()
+
+
+async def test_an_index_whose_creation_was_cut_short_is_completed(tmp_path: Path) -> None:
+    class Interrupted(LanceIndex):
+        async def _create_indices(self) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await Interrupted(tmp_path / "index", EMBEDDER.identity).open()
+    index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+    await index.open()
+    await index.upsert([row("some words")])
+    found = await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
+    assert len(found) == 1
+    await index.close()
+
+
+async def test_an_index_that_cannot_be_read_is_tried_again_later(tmp_path: Path) -> None:
+    index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+    await index.open()
+    await index.upsert([row("some words")])
+    for file in (tmp_path / "index").rglob("*.lance"):
+        if file.is_file():
+            file.unlink()
+    with pytest.raises(TransientError, match="index"):
+        await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
+    await index.close()
+
+
+async def test_writers_of_several_processes_leave_every_chunk_once(tmp_path: Path) -> None:
+    duplicates = await _race(tmp_path / "index", LanceIndex)
+    assert duplicates == 0
+
+
+async def test_without_the_primary_key_racing_writers_leave_duplicates(tmp_path: Path) -> None:
+    """The safeguard is needed: the same race over a table whose schema does not name the key."""
+    for attempt in range(10):
+        if await _race(tmp_path / f"index-{attempt}", Keyless):
+            return
+    raise AssertionError("ten races without the primary key left no duplicate: is it still needed?")
+
+
+class Keyless(LanceIndex):
+    """Leaves out what makes racing upserts of one chunk conflict."""
+
+    def _schema(self) -> pa.Schema:
+        schema = super()._schema()
+        return schema.set(0, schema.field(0).remove_metadata())
+
+
+def _write(path: Path, kind: type[LanceIndex]) -> None:
+    async def write() -> None:
+        index = kind(path, EMBEDDER.identity)
+        await index.open()
+        for number in range(ROUNDS):
+            await index.upsert([row(f"text {i}", document_id=f"d{number}", ordinal=i) for i in range(CHUNKS)])
+        await index.close()
+
+    asyncio.run(write())
+
+
+async def _race(path: Path, kind: type[LanceIndex]) -> int:
+    """Three processes write the same chunks; how many rows are there more than once?"""
+    index = kind(path, EMBEDDER.identity)
+    await index.open()
+    context = multiprocessing.get_context("spawn")
+    writers = [context.Process(target=_write, args=(path, kind)) for _ in range(3)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        await asyncio.to_thread(writer.join, 60)
+        assert writer.exitcode == 0
+    rows = (await index._opened.to_arrow()).column("chunk_id").to_pylist()
+    await index.close()
+    assert len(set(rows)) == ROUNDS * CHUNKS
+    return sum(count - 1 for count in Counter(rows).values())
+
+
+def _everything() -> Filters:
+    return Filters()
