@@ -64,7 +64,7 @@ CHANNELS: tuple[Channel, ...] = (
         senders=("gateway", "client"),
         receivers=("retrieve",),
         stream=topology.QUERY,
-        summary="Ask a question. Send the headers Waggle-Query-Id, Waggle-Budget-Ms and Nats-Msg-Id.",
+        summary="Ask a question. Send the headers Waggle-Query-Id, Waggle-Budget-Ms and Nats-Msg-Id, no Nats-Expected-Stream.",
     ),
     Channel(
         name="generateRequests",

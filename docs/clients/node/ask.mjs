@@ -54,7 +54,7 @@ async function* events(connection, tenant, queryId) {
 
 async function publish(connection, tenant, queryId, query) {
   const head = headers();
-  head.set("Nats-Msg-Id", queryId);
+  head.set("Nats-Msg-Id", `${tenant}.${queryId}`);
   head.set("Waggle-Query-Id", queryId);
   head.set("Waggle-Budget-Ms", String(BUDGET_MS));
   const request = { query_id: queryId, tenant, query, principal: "node-client" };

@@ -34,7 +34,7 @@ async def ask(connection: Client, tenant: str, query: str) -> int:
         f"rag.query.requests.{tenant}",
         json.dumps({"query_id": query_id, "tenant": tenant, "query": query, "principal": "python-client"}).encode(),
         headers={
-            "Nats-Msg-Id": query_id,
+            "Nats-Msg-Id": f"{tenant}.{query_id}",
             "Waggle-Query-Id": query_id,
             "Waggle-Budget-Ms": str(int(BUDGET_S * 1000)),
         },
