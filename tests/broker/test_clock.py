@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from messaging.broker import Broker
@@ -14,6 +15,10 @@ def host_time() -> datetime:
     return datetime.now(UTC)
 
 
+def skewed(by_s: float) -> Callable[[], float]:
+    return lambda: time.monotonic() + by_s
+
+
 async def test_it_tells_the_brokers_time(broker: Broker) -> None:
     assert broker.clock.synchronised
     assert abs(broker.clock.now() - host_time()) < timedelta(seconds=1)
@@ -21,7 +26,7 @@ async def test_it_tells_the_brokers_time(broker: Broker) -> None:
 
 async def test_a_local_clock_that_is_an_hour_off_changes_nothing(broker: Broker) -> None:
     for skew_s in (3600.0, -3600.0):
-        clock = BrokerClock(broker.nc, monotonic=lambda skew_s=skew_s: time.monotonic() + skew_s)
+        clock = BrokerClock(broker.nc, monotonic=skewed(skew_s))
         await clock.sync()
         assert abs(clock.now() - host_time()) < timedelta(seconds=1)
 
