@@ -7,7 +7,7 @@ from contracts.errors import ErrorCode
 from gateway import sse
 from gateway.asking import AnyEvent
 from gateway.problems import Problem, ProblemCode
-from gateway.schemas import (
+from gateway.query_schemas import (
     Answer,
     CancelledView,
     CitationView,

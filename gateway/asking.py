@@ -13,7 +13,7 @@ from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
 from contracts.errors import ErrorCode, TransientError
 from contracts.queries import QueryRequest
 from gateway.identity import Identity
-from gateway.schemas import QueryBody
+from gateway.query_schemas import QueryBody
 from messaging.answers import AnswerReader, AnswerStream, AnswerTimeoutError
 from messaging.queries import Queries
 from messaging.terminals import Terminals

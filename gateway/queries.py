@@ -23,7 +23,7 @@ from gateway.backend import Backend, Connected
 from gateway.identity import Identified
 from gateway.openapi import json_body, refusals, stream
 from gateway.problems import Problem, ProblemCode
-from gateway.schemas import Answer, CancelledView, QueryBody
+from gateway.query_schemas import Answer, CancelledView, QueryBody
 
 router = APIRouter(prefix="/v1", tags=["queries"])
 log = structlog.get_logger(__name__)

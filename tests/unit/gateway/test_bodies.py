@@ -12,7 +12,8 @@ from starlette.requests import Request
 from gateway.bodies import Body, JsonBodies
 from gateway.limits import Limits
 from gateway.problems import ClientGoneError, Problem
-from gateway.schemas import DocumentText, QueryBody
+from gateway.query_schemas import QueryBody
+from gateway.schemas import DocumentText
 
 LIMITS = Limits(silence_s=0.2, progress_bytes=100)
 
