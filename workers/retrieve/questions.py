@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from workers.encoding.base import Embedder, Vector
@@ -72,10 +72,14 @@ class QuestionEncoder:
                 result.cancel()
             raise
         except Exception as error:  # noqa: BLE001  # each of those who asked is told
-            for result in together:
-                if not result.done():
-                    result.set_exception(error)
+            _tell(together, error)
         else:
             for result, vector in zip(together, vectors, strict=True):
                 if not result.done():
                     result.set_result(vector)
+
+
+def _tell(asked: Iterable[asyncio.Future[Vector]], error: Exception) -> None:
+    for result in asked:
+        if not result.done():
+            result.set_exception(error)
