@@ -93,7 +93,7 @@ class Simulation:
         try:
             outcome = "ok" if await request() else "failed"
         except GatewayError as error:
-            outcome = "refused" if error.problem.status in _REFUSALS else "failed"
+            outcome = "refused" if error.problem.status in _REFUSALS else error.problem.code or "failed"
         except UnreachableError:
             outcome = "unreachable"
         self.tally.add(kind, outcome, time.monotonic() - began)
