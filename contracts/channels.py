@@ -130,6 +130,22 @@ CHANNELS: tuple[Channel, ...] = (
         summary="A message that was given up, whole, with the reason.",
     ),
     Channel(
+        name="cancel",
+        address=subjects.CANCEL + ".{tenant}.{query_id}",
+        messages=(),
+        senders=("gateway", "client"),
+        receivers=("retrieve", "generate"),
+        summary="Stop working on a query whose `Cancelled` terminal is published. No body.",
+    ),
+    Channel(
+        name="resume",
+        address=subjects.RESUME + ".{tenant}.{query_id}",
+        messages=(),
+        senders=("gateway",),
+        receivers=("gateway",),
+        summary="Somebody reads this answer again: the gateway that lost its reader does not cancel the query. No body.",
+    ),
+    Channel(
         name="health",
         address=subjects.HEALTH + ".{service}.{instance}",
         messages=(Heartbeat,),
