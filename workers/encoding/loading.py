@@ -16,6 +16,8 @@ from workers.encoding.precision import measure
 from workers.encoding.sentence_transformers import SentenceTransformerEmbedder
 from workers.encoding.token_model import TokenModel
 
+REACH_TIMEOUT_S = 10.0
+
 log = structlog.get_logger(__name__)
 
 
@@ -64,9 +66,27 @@ def _from_library(name: str) -> TokenModel:
     from workers.encoding.library_model import LibraryModel
 
     try:
+        return LibraryModel(SentenceTransformer(name, local_files_only=True))
+    except (OSError, ValueError):  # not on this machine
+        _require_reachable(name)
+    try:
         return LibraryModel(SentenceTransformer(name))
     except (OSError, ValueError) as error:
-        raise PermanentError(
-            f"the encoder model {name!r} cannot be loaded ({error}): without internet give the folder it lies in, "
-            "WAGGLE_ENCODER_MODEL=/path/to/model"
-        ) from error
+        raise _unavailable(name, error) from error
+
+
+def _require_reachable(name: str) -> None:
+    """Ask the hub once: the library itself would try for more than a minute before it says that there is no network."""
+    from huggingface_hub import HfApi
+
+    try:
+        HfApi().model_info(name, timeout=REACH_TIMEOUT_S)
+    except Exception as error:
+        raise _unavailable(name, error) from error
+
+
+def _unavailable(name: str, error: Exception) -> PermanentError:
+    return PermanentError(
+        f"the encoder model {name!r} is not on this machine and cannot be downloaded ({error}): check the name, or give "
+        "the folder it lies in, WAGGLE_ENCODER_MODEL=/path/to/model"
+    )
