@@ -17,8 +17,8 @@ class QuestionTerms:
 
     def __init__(self, question: str) -> None:
         self.terms: tuple[str, ...] = tuple(content_terms(question))
-        self._han = tuple(term for term in self.terms if is_han(term))
-        self._words = frozenset(self.terms) - frozenset(self._han)
+        self._han = frozenset(term for term in self.terms if is_han(term))
+        self._words = frozenset(self.terms) - self._han
 
     def found_in(self, text: str) -> Found:
         """The terms that occur in `text`."""
@@ -27,6 +27,14 @@ class QuestionTerms:
         if self._words:
             found |= self._words & {stem(run) for run in runs(folded)}
         return frozenset(found)
+
+    def share(self, found: Collection[str]) -> float:
+        """The share, 0 to 1, of the question that `found` is. A pair of ideographs counts twice, all else once."""
+        total = sum(map(self._size, self.terms))
+        return sum(map(self._size, found)) / total if total else 0.0
+
+    def _size(self, term: str) -> int:
+        return len(term) if term in self._han else 1
 
 
 def weights(terms: Collection[str], places: Sequence[Found]) -> dict[str, float]:

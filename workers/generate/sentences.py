@@ -1,0 +1,77 @@
+"""The sentences an answer is picked from, and how well each of them answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from contracts.queries import RetrievedPassage, SentenceScore
+from workers.generate.cues import bears_mark, wanted
+from workers.text.matching import Found, QuestionTerms, coverage, weights
+
+PASSAGE_SCORE = 1.0
+SIMILARITY = 0.5
+MARK = 0.15
+"""What the passage's score, the sentence's similarity and the mark of the wanted kind weigh against the coverage of the
+question's terms. Set by cross-validation; the result hardly changes between half and twice each of them."""
+
+
+class Place(NamedTuple):
+    """Where a sentence stands in the extracted text. Overlapping passages repeat sentences: those have one place."""
+
+    document_id: str
+    generation: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """`passage.text[start:end]`, the terms of the question found in it, and how well it answers."""
+
+    passage: RetrievedPassage
+    start: int
+    end: int
+    found: Found
+    score: float
+
+    @property
+    def text(self) -> str:
+        return self.passage.text[self.start : self.end]
+
+    @property
+    def place(self) -> Place:
+        passage = self.passage
+        return Place(passage.document_id, passage.generation, passage.start + self.start, passage.start + self.end)
+
+
+def sentences(
+    question: str, terms: QuestionTerms, passages: Sequence[RetrievedPassage], *, similarity_counts: bool
+) -> list[Sentence]:
+    """Every sentence of `passages`, scored, in their order.
+
+    A sentence that answers often leaves out what the whole passage is about. Therefore terms count by how few sentences
+    have them, of its own passage and of all passages, and what the passage is about counts through its score.
+    """
+    spans = [_spans(passage) for passage in passages]
+    found = [
+        [terms.found_in(passage.text[s.start : s.end]) for s in of_passage]
+        for passage, of_passage in zip(passages, spans, strict=True)
+    ]
+    overall = weights(terms.terms, [place for places in found for place in places])
+    kind = wanted(question)
+    scored = []
+    for passage, of_passage, places in zip(passages, spans, found, strict=True):
+        local = weights(terms.terms, places)
+        for span, place in zip(of_passage, places, strict=True):
+            score = (coverage(place, overall) + coverage(place, local)) / 2 + PASSAGE_SCORE * passage.score
+            score += MARK * bears_mark(passage.text[span.start : span.end], kind)
+            if similarity_counts and span.similarity is not None:
+                score += SIMILARITY * span.similarity
+            scored.append(Sentence(passage=passage, start=span.start, end=span.end, found=place, score=score))
+    return scored
+
+
+def _spans(passage: RetrievedPassage) -> Sequence[SentenceScore]:
+    return passage.sentences or (SentenceScore(start=0, end=len(passage.text)),)
