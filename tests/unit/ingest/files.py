@@ -19,7 +19,7 @@ from reportlab.lib.units import cm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate
+from reportlab.platypus import PageBreak, Paragraph, SimpleDocTemplate, Table
 
 CHINESE_FONT = "STSong-Light"
 
@@ -49,6 +49,14 @@ def pdf(
     encrypt = StandardEncryption(password, canPrint=0) if password else None
     template = SimpleDocTemplate(file, pagesize=A4, encrypt=encrypt)
     template.build(story, onFirstPage=furniture, onLaterPages=furniture)
+    return file.getvalue()
+
+
+def pdf_with_table(rows: Sequence[Sequence[str]], *, before: str, after: str) -> bytes:
+    body = getSampleStyleSheet()["BodyText"]
+    file = io.BytesIO()
+    table = Table([list(row) for row in rows], colWidths=[5 * cm] * len(rows[0]))
+    SimpleDocTemplate(file, pagesize=A4).build([Paragraph(before, body), table, Paragraph(after, body)])
     return file.getvalue()
 
 

@@ -180,6 +180,30 @@ class TestPdf:
         document = read(files.pdf([("Heading1", "第一章 总则"), ("BodyText", text)], chinese=True))
         assert shown(document) == [("h1", "第一章 总则"), ("paragraph", text)]
 
+    def test_rows_of_a_table_name_their_columns(self) -> None:
+        rows = [("Item", "Price", "Stock"), ("Green tea", "3 EUR", "12"), ("Milk", "", "7")]
+        content = files.pdf_with_table(rows, before="Before it.", after="After it.")
+        assert shown(read(content)) == [
+            ("paragraph", "Before it."),
+            ("table_row", "Item: Green tea; Price: 3 EUR; Stock: 12"),
+            ("table_row", "Item: Milk; Stock: 7"),
+            ("paragraph", "After it."),
+        ]
+
+    def test_a_table_of_contents_makes_no_headings(self) -> None:
+        content = files.pdf([("BodyText", "1. About this book 2"), ("BodyText", "2. The rest . . . . . . . 7")])
+        assert [kind for kind, _ in shown(read(content))] == ["list_item", "list_item"]
+
+    def test_an_item_keeps_the_lines_that_it_goes_on_over(self) -> None:
+        content = files.pdf([("BodyText", f"• {BODY} {BODY}"), ("BodyText", "• Another one.")])
+        assert shown(read(content)) == [("list_item", f"• {BODY} {BODY}"), ("list_item", "• Another one.")]
+
+    def test_a_line_of_prose_that_begins_with_a_number_is_no_heading(self) -> None:
+        text = f"{BODY} From this edition on a site holds no more<br/>28 colonies and that is what all its owners wanted to have in it as"
+        (first, *_) = shown(read(files.pdf([("BodyText", f"{text} they said. {BODY}")])))
+        assert first[0] == "paragraph"
+        assert "no more 28 colonies" in first[1]
+
     def test_a_password_is_named(self) -> None:
         error = refusal(files.pdf([("BodyText", BODY)], password="secret"))
         assert error.code is ErrorCode.ENCRYPTED

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Iterator
+from math import hypot
 
 import pypdfium2 as pdfium
 from pypdfium2 import raw
 
 from contracts.errors import DocumentError, ErrorCode
 from workers.ingest.parsers.base import ParsedDocument, Source
-from workers.ingest.parsers.pdf_layout import Line, Page, lay_out
+from workers.ingest.parsers.pdf_layout import lay_out
+from workers.ingest.parsers.pdf_page import Cell, Line, Page, with_whole_rows
 
 MAX_PAGES = 5_000
+# Columns of a table are at least this far apart, in font sizes; words in justified text are not.
+_CELL_GAP = 1.6
+_SPACES = re.compile(r"(?<=\S) +(?=\S)")
 
 
 def parse_pdf(source: Source) -> ParsedDocument:
@@ -64,30 +70,75 @@ def _page(document: pdfium.PdfDocument, number: int) -> Page:
     page = document[number]
     text_page = page.get_textpage()
     try:
-        return Page(height=page.get_height(), lines=tuple(_lines(text_page)))
+        return Page(height=page.get_height(), lines=tuple(with_whole_rows(_Lines(text_page).read())))
     finally:
         text_page.close()
         page.close()
 
 
-def _lines(text_page: pdfium.PdfTextPage) -> Iterator[Line]:
-    text = text_page.get_text_range()
-    at = 0
-    for line in text.splitlines(keepends=True):
-        content = line.rstrip()
-        lead = len(line) - len(line.lstrip())
-        if content.strip():
-            left, bottom, _, top = _box(text_page, at + lead)
-            _, _, right, _ = _box(text_page, at + len(content) - 1)
-            indent = (top - bottom) * content[:lead].count("\u3000")
-            yield Line(text=content[lead:], left=left + indent, right=right, bottom=bottom, size=round(top - bottom, 1))
-        at += len(line)
+class _Lines:
+    """Reads a page line by line. PDFium counts text and characters apart: each position is looked up."""
+
+    def __init__(self, text_page: pdfium.PdfTextPage) -> None:
+        self._page = text_page
+
+    def read(self) -> Iterator[Line]:
+        at = 0
+        for line in self._page.get_text_range().splitlines(keepends=True):
+            content = line.rstrip()
+            lead = len(line) - len(line.lstrip())
+            if content.strip():
+                yield self._line(content[lead:], at + lead, indent=content[:lead].count("\u3000"))
+            at += len(line)
+
+    def _line(self, text: str, at: int, *, indent: int) -> Line:
+        size = self._size(at + _typical(text))
+        left, first_baseline = self._origin(at)
+        _, last_baseline = self._origin(at + len(text) - 1)
+        return Line(
+            text=text,
+            left=left + indent * size,
+            right=self._right(at + len(text) - 1),
+            baseline=first_baseline,
+            last_baseline=last_baseline,
+            size=round(size, 1),
+            cells=tuple(self._cells(text, at, size)),
+        )
+
+    def _cells(self, text: str, at: int, size: float) -> Iterator[Cell]:
+        """The line, parted where it has gaps that no space between words has."""
+        begin, cell_left = 0, self._origin(at)[0]
+        for space in _SPACES.finditer(text):
+            left, _ = self._origin(at + space.end())
+            if left - self._right(at + space.start() - 1) > size * _CELL_GAP:
+                yield Cell(cell_left, text[begin : space.start()])
+                begin, cell_left = space.end(), left
+        yield Cell(cell_left, text[begin:])
+
+    def _size(self, text_index: int) -> float:
+        """The font's size as it is shown, in points."""
+        index = self._index(text_index)
+        matrix = raw.FS_MATRIX()
+        shown = raw.FPDFText_GetMatrix(self._page, index, ctypes.byref(matrix))
+        return float(raw.FPDFText_GetFontSize(self._page, index)) * (hypot(matrix.c, matrix.d) if shown else 1.0)
+
+    def _origin(self, text_index: int) -> tuple[float, float]:
+        """Where a character stands on its baseline, in points from the lower left corner."""
+        x, y = ctypes.c_double(), ctypes.c_double()
+        raw.FPDFText_GetCharOrigin(self._page, self._index(text_index), ctypes.byref(x), ctypes.byref(y))
+        return x.value, y.value
+
+    def _right(self, text_index: int) -> float:
+        left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+        index = self._index(text_index)
+        raw.FPDFText_GetCharBox(self._page, index, *map(ctypes.byref, (left, right, bottom, top)))
+        return right.value
+
+    def _index(self, text_index: int) -> int:
+        return max(0, int(raw.FPDFText_GetCharIndexFromTextIndex(self._page, text_index)))
 
 
-def _box(text_page: pdfium.PdfTextPage, text_index: int) -> tuple[float, float, float, float]:
-    """Left, bottom, right, top of a character with its ascent and descent, in points from the lower left corner."""
-    index = raw.FPDFText_GetCharIndexFromTextIndex(text_page, text_index)
-    box = raw.FS_RECTF()
-    if index < 0 or not raw.FPDFText_GetLooseCharBox(text_page, index, ctypes.byref(box)):
-        return 0.0, 0.0, 0.0, 0.0
-    return box.left, box.bottom, box.right, box.top
+def _typical(text: str) -> int:
+    """Where a letter or digit stands near the middle: spaces and signs may be of other fonts, or of none."""
+    middle = len(text) // 2
+    return next((at for at in range(middle, len(text)) if text[at].isalnum()), middle)
