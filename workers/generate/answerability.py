@@ -11,8 +11,8 @@ from workers.generate.sentences import Sentence
 from workers.text.matching import QuestionTerms
 from workers.text.scripts import Script
 
-MOST_CONTRAST = 0.5
-"""How far ahead of other documents the best one can count. Where there is only one, it is ahead of nothing."""
+MOST_CONTRAST = 0.4
+"""How much it counts at most that the best document is ahead of others: a single document is ahead of nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +31,28 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A logistic model: `bias` and the weights of the fields of `Evidence`; above `threshold` there is an answer."""
+    """A logistic model: its bias and the weights of the fields of `Evidence`."""
 
     bias: float
     weights: tuple[float, float, float, float]
-    threshold: float
 
 
 MODELS: Mapping[Script, Model] = {
-    Script.ALPHABETIC: Model(bias=0.0, weights=(1.0, 1.0, 1.0, 1.0), threshold=0.0),
-    Script.HAN: Model(bias=0.0, weights=(1.0, 1.0, 1.0, 1.0), threshold=0.0),
+    Script.ALPHABETIC: Model(bias=-6.6, weights=(1.9, 4.1, 1.3, 3.7)),
+    Script.HAN: Model(bias=-9.3, weights=(0.9, 4.9, 6.6, 8.6)),
 }
+"""Fitted, classes weighed equally, to 400 questions over long scientific English texts and 400 over Chinese encyclopedia
+passages, and 100 of each that the documents do not answer; five-fold cross-validation gives the same to a point."""
+
+THRESHOLD = 0.28
+"""Below this confidence there is no answer: about 7 in 100 English and 5 in 100 Chinese questions are refused wrongly."""
 
 
 def is_answered(question: QuestionTerms, candidates: Sequence[Sentence], script: Script) -> bool:
     """Whether the sentences of the passages hold an answer."""
     if not candidates or not question.terms:
         return False
-    model = MODELS[script]
-    return confidence(evidence(question, candidates), model) >= model.threshold
+    return confidence(evidence(question, candidates), MODELS[script]) >= THRESHOLD
 
 
 def confidence(found: Evidence, model: Model) -> float:
