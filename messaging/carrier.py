@@ -111,7 +111,8 @@ class _Pulls(JetStreamContext):
         return await self._carrier.open_pull(options["stream"], options["durable"])
 
 
-def _undecoded(message: Any) -> Any:
+async def _undecoded(message: Any) -> Any:
+    """Our middlewares decode. It is a coroutine because FastStream runs a plain function in a thread."""
     return message
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import nats.errors
 import structlog
 
 from contracts import topology
@@ -143,25 +144,21 @@ class Running:
         return False
 
     async def _bind(self, broker: Broker, telemetry: Telemetry) -> None:
-        bindings = []
-        for binding in self._parts.bindings:
-            await self._ensured(broker, binding.consumer)
-            bindings.append(await binding.as_provisioned(broker))
+        bindings = [await self._provisioned(broker, binding) for binding in self._parts.bindings]
         for binding in bindings:
             steps = middlewares(binding.handling, broker, self._parts.activity, telemetry)
             binding.carry(self._carrier, Pipeline(binding.consumer, steps))
         self._parts.bindings[:] = bindings
         await self._carrier.start_on(broker.nc)
 
-    async def _ensured(self, broker: Broker, consumer: topology.Consumer) -> None:
+    async def _provisioned(self, broker: Broker, binding: Binding) -> Binding:
         while True:
             try:
-                await ensure_consumer(broker, consumer, self._parts.table)
-            except BrokerUnavailableError as error:
-                log.warning("waiting for the broker", consumer=consumer.durable, reason=str(error))
+                await ensure_consumer(broker, binding.consumer, self._parts.table)
+                return await binding.as_provisioned(broker)
+            except (BrokerUnavailableError, nats.errors.Error) as error:
+                log.warning("waiting for the broker", consumer=binding.consumer.durable, reason=str(error))
                 await asyncio.sleep(RETRY_S)
-            else:
-                return
 
     def _work(self, broker: Broker, telemetry: Telemetry, tasks: asyncio.TaskGroup) -> None:
         consumers = [binding.consumer for binding in self._parts.bindings]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import nats.errors
 import structlog
 
 from contracts.errors import ErrorCode, PermanentError, WaggleError
@@ -42,13 +43,19 @@ class Settlement:
         except Exception as error:  # noqa: BLE001 (whatever a handler raises decides what becomes of its message)
             await self._try_again(incoming, error)
         except BaseException:
-            await incoming.raw.nak()
-            incoming.outcome = Outcome.RETURNED
+            await self._hand_back(incoming)
             raise
         else:
             await incoming.raw.ack()
             if incoming.outcome is Outcome.UNSETTLED:
                 incoming.outcome = Outcome.ACKED
+
+    async def _hand_back(self, incoming: Incoming[Any]) -> None:
+        incoming.outcome = Outcome.RETURNED
+        try:
+            await incoming.raw.nak()
+        except nats.errors.Error as error:  # it comes again after its ack wait; the cancellation must go on
+            log.warning("could not be handed back", **_where(incoming), reason=str(error))
 
     async def _try_again(self, incoming: Incoming[Any], error: Exception) -> None:
         attempt = incoming.delivery.attempt

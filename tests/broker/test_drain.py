@@ -183,10 +183,10 @@ class TestHooks:
             assert await life == 0
 
 
-async def test_without_withdrawing_the_pull_request_a_drained_worker_takes_one_more_message(
+async def test_a_worker_that_leaves_a_pull_request_open_strands_the_message_that_answers_it(
     broker: Broker, worker: WorkerApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Why `Carrier.withdraw` exists: an open request is answered after the worker has stopped listening."""
+    """Why `Carrier.withdraw` exists: nobody listens any more, and the message waits out its ack wait."""
 
     async def not_withdrawn(self: object) -> None: ...
 
@@ -219,4 +219,4 @@ async def _all_acknowledged(broker: Broker) -> bool:
 
 async def _pending(broker: Broker) -> bool:
     info = await broker.js.consumer_info(CONSUMER.stream.name, CONSUMER.durable)
-    return info.num_ack_pending == 1
+    return bool(info.num_ack_pending == 1)
