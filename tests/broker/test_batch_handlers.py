@@ -190,4 +190,4 @@ async def _emptied(broker: Broker) -> bool:
 
 async def _in_hand(broker: Broker, count: int) -> bool:
     info = await broker.js.consumer_info(CONSUMER.stream.name, CONSUMER.durable)
-    return info.num_ack_pending == count
+    return bool(info.num_ack_pending == count)
