@@ -14,12 +14,12 @@ import pytest
 from contracts.errors import TransientError
 from contracts.queries import Filters
 from contracts.settings import IndexSettings
-from tests.unit.indexing.rows import EMBEDDER, TENANT, row
+from tests.unit.indexing.rows import EMBEDDER, TENANT, question, row
 from tests.unit.indexing.vector_index_contract import OpenIndex, VectorIndexContract
 from workers.encoding.base import EncoderIdentity
 from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
-from workers.indexing.lance import LanceIndex
+from workers.indexing.lance import VECTORS_WORTH_AN_INDEX, LanceIndex
 
 ROUNDS = 12
 CHUNKS = 8
@@ -77,6 +77,28 @@ async def test_an_index_that_cannot_be_read_is_tried_again_later(tmp_path: Path)
             file.unlink()
     with pytest.raises(TransientError, match="index"):
         await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
+    await index.close()
+
+
+async def test_a_large_index_stays_exact_and_fresh(tmp_path: Path) -> None:
+    index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+    await index.open()
+    rows = [row(f"text {i}", document_id=f"d{i % 7}", ordinal=i) for i in range(VECTORS_WORTH_AN_INDEX + 200)]
+    await index.upsert(rows)
+    await index.upsert([row(f"text {i}", tenant="other", ordinal=i) for i in range(200)])
+    await index.optimize()
+    assert "vector" in await index._indexed_columns()
+    fresh = row("text fresh", document_id="d8")
+    await index.upsert([fresh])
+    await index.delete_generation(TENANT, "d3", "g1")
+    left = [r for r in [*rows, fresh] if r.document_id != "d3"]
+    for text in ("text 17", "text fresh", "something else", "another question"):
+        asked = question(text)
+        found = await index.search(TENANT, text=None, vector=asked, limit=5, filters=_everything())
+        nearest = sorted(left, key=lambda r: -float(r.embedding.vector @ asked))[:5]
+        assert [c.chunk_id for c in found] == [r.chunk_id for r in nearest]
+    few = Filters(document_ids=("d8",))
+    assert len(await index.search(TENANT, text=None, vector=question("text 1"), limit=5, filters=few)) == 1
     await index.close()
 
 

@@ -86,7 +86,10 @@ class BertModel:
             raise UnsupportedModelError(f"{folder} has no readable model.safetensors and tokenizer.json") from error
         tokenizer.no_padding()
         tokenizer.enable_truncation(shape.max_tokens)
-        return cls(_fused({name.removeprefix("bert."): w for name, w in weights.items()}, shape), shape, tokenizer)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        return cls(
+            _fused({name.removeprefix("bert."): w.to(device) for name, w in weights.items()}, shape), shape, tokenizer
+        )
 
     def in_bfloat16(self) -> BertModel:
         weights = {name: weight.to(torch.bfloat16) for name, weight in self._weights.items()}
@@ -110,7 +113,7 @@ class BertModel:
             states = self._layer(f"encoder.layer.{layer}.", states, lengths)
         return [
             Encoded(vector=rows[0] if self._shape.first_token else rows.mean(axis=0), states=rows)
-            for rows in (part.float().numpy() for part in torch.split(states, lengths))
+            for rows in (part.numpy() for part in torch.split(states.float().cpu(), lengths))
         ]
 
     def project(self, pooled: Vector) -> Vector:
@@ -119,10 +122,10 @@ class BertModel:
     def _embed(self, batch: Sequence[Tokens]) -> Tensor:
         """(all tokens, h): word, position and type of every token."""
         weights = self._weights
+        words, places = weights["embeddings.word_embeddings.weight"], weights["embeddings.position_embeddings.weight"]
         ids = torch.from_numpy(np.concatenate([tokens.ids for tokens in batch]))
         positions = torch.from_numpy(np.concatenate([np.arange(len(tokens)) for tokens in batch]))
-        states = weights["embeddings.word_embeddings.weight"][ids]
-        states = states + weights["embeddings.position_embeddings.weight"][positions]
+        states = words[ids.to(words.device)] + places[positions.to(places.device)]
         return self._norm("embeddings.LayerNorm", states + weights["embeddings.token_type_embeddings.weight"][0])
 
     def _layer(self, name: str, states: Tensor, lengths: list[int]) -> Tensor:
