@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import lxml.etree
+
 from contracts.documents import Chunk
 from contracts.errors import DocumentError, ErrorCode
 from workers.ingest.chunking import chunk
@@ -16,6 +18,7 @@ from workers.ingest.parsers.registry import PARSERS
 from workers.ingest.tokenization import Tokenizer
 
 MAX_CHARACTERS = 20_000_000
+_XML_OUT_OF_MEMORY = 2  # XML_ERR_NO_MEMORY, which libxml2 reports as any other error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +64,20 @@ def _parsed(detected: Detected, content: bytes) -> ParsedDocument:
         return PARSERS[detected.media_type](Source(content, detected.text))
     except (DocumentError, MemoryError):
         raise
-    except Exception as error:
-        raise DocumentError(
-            ErrorCode.CORRUPT,
-            f"The file looks like {detected.media_type.label}, but is damaged and cannot be read ({type(error).__name__}). "
-            "Open it with its program, save it anew and upload that.",
-        ) from error
+    except lxml.etree.XMLSyntaxError as error:
+        if error.code == _XML_OUT_OF_MEMORY:
+            raise MemoryError from error
+        raise _corrupt(detected.media_type, error) from error
+    except Exception as error:  # parsers raise anything on damaged files, and all of it means just that
+        raise _corrupt(detected.media_type, error) from error
+
+
+def _corrupt(media_type: MediaType, error: Exception) -> DocumentError:
+    return DocumentError(
+        ErrorCode.CORRUPT,
+        f"The file looks like {media_type.label}, but is damaged and cannot be read ({type(error).__name__}). "
+        "Open it with its program, save it anew and upload that.",
+    )
 
 
 def _batches(chunks: Iterable[Chunk], cutting: Cutting) -> Iterator[list[bytes]]:

@@ -121,6 +121,11 @@ class TestBombs:
             assert "160 MiB" in str(error)
             assert (await read(small, b"The next file is read."))[1] == "The next file is read."
 
+    async def test_an_xml_parser_that_gets_no_memory_does_not_call_the_file_corrupt(self) -> None:
+        async with limited(replace(LIMITS, memory_bytes=320 * MiB)) as small:
+            error = await refusal(small, b"<html><body>" + b"<p>a <b>b</b></p>" * 1_500_000)
+            assert error.code is ErrorCode.PARSER_MEMORY
+
     async def test_a_file_that_takes_too_much_processor_time_is_ended(self) -> None:
         slow = b"".join(b"[a](<b> 'c') *d* " for _ in range(300_000))
         async with limited(replace(LIMITS, cpu_s=1)) as short:
