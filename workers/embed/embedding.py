@@ -10,7 +10,7 @@ from contracts.documents import Chunk, EmbedRequest
 from contracts.errors import DocumentError, ErrorCode, TransientError, WaggleError
 from contracts.identifiers import chunk_id, digest
 from workers.encoding.base import Passage, PassageEmbedding
-from workers.indexing.base import Row, VectorIndex
+from workers.indexing.base import Row
 
 PROBE = Passage(text="Every encoder can take this sentence.")
 
@@ -19,6 +19,16 @@ class Encoder(Protocol):
     """Encodes without blocking the event loop."""
 
     async def encode(self, passages: Sequence[Passage]) -> list[PassageEmbedding | Exception]: ...
+
+
+class Rows(Protocol):
+    """What of a `VectorIndex` is needed here."""
+
+    async def upsert(self, rows: Sequence[Row]) -> None: ...
+
+    async def embeddings(
+        self, tenant: str, document_id: str, digests: Sequence[str]
+    ) -> dict[str, PassageEmbedding]: ...
 
 
 @dataclass(kw_only=True)
@@ -35,7 +45,7 @@ class Work:
 class Embedding:
     """Encodes the chunks of several requests together and writes them to the index."""
 
-    def __init__(self, encoder: Encoder, index: VectorIndex) -> None:
+    def __init__(self, encoder: Encoder, index: Rows) -> None:
         self._encoder = encoder
         self._index = index
 

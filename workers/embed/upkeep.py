@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from contracts.errors import TransientError
-from workers.indexing.base import VectorIndex
 
 LEAST_PAUSE_S = 5.0
 BUSY_SHARE = 0.1
@@ -23,12 +22,12 @@ class Upkeep:
 
     def __init__(
         self,
-        index: VectorIndex,
+        optimize: Callable[[], Awaitable[None]],
         *,
         least_pause_s: float = LEAST_PAUSE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._index = index
+        self._optimize = optimize
         self._least_pause_s = least_pause_s
         self._clock = clock
         self._changed = asyncio.Event()
@@ -46,7 +45,7 @@ class Upkeep:
             self._changed.clear()
             started = self._clock()
             try:
-                await self._index.optimize()
+                await self._optimize()
             except TransientError as error:
                 log.warning("index not optimized, trying again", reason=str(error))
                 self._changed.set()

@@ -94,7 +94,7 @@ class Parts:
         embedder = await self._encoder.start()
         self.index = build_index(self._settings, embedder.identity)
         await self.index.open()
-        self.upkeep = Upkeep(self.index)
+        self.upkeep = Upkeep(self.index.optimize)
         broker = self._app.broker
         ledger, events = DocumentLedger(broker), Events(broker)
         self.progress = Progress(broker, ledger, events, self.index, kept_s=self._kept_s)

@@ -43,11 +43,19 @@ def _clock(*durations: float) -> Iterator[float]:
 
 
 def test_the_speedup_is_the_ratio_of_the_times() -> None:
-    ticks = _clock(3.0, 1.5)
+    ticks = _clock(1.0, 0.5, 3.0, 1.5)
     measured = measure(Ascii(), Ascii(), clock=lambda: next(ticks))
     assert measured.speedup == pytest.approx(2.0)
     assert measured.cosine == pytest.approx(1.0)
 
 
+def test_a_candidate_that_is_slower_on_one_text_is_not_tried_on_more() -> None:
+    ticks, slow = _clock(1.0, 2.0), Ascii()
+    measured = measure(Ascii(), slow, clock=lambda: next(ticks))
+    assert not measured.worthwhile
+    assert set(slow.calls) == {1}
+
+
 def test_the_worst_sample_decides_about_closeness() -> None:
-    assert measure(Ascii(), Coarse()).cosine < 0.9
+    ticks = _clock(1.0, 0.5, 1.0, 0.5)
+    assert measure(Ascii(), Coarse(), clock=lambda: next(ticks)).cosine < 0.9
