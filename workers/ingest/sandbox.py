@@ -35,8 +35,9 @@ class ParsingInterruptedError(TransientError):
 class Sandbox:
     """A parser process that reads several files at a time, each in a confined child of its own.
 
-    Started when first needed or by `start`, and again after it was lost. The process gets no environment, no network
-    where the kernel allows it, and of files only the one to read and the one to write.
+    Started when first needed or by `start`, and again after it was lost. The process gets none of the worker's
+    environment, and no network where the kernel allows it. It is handed the file to read and the one to write, but runs
+    as the same user: it could open what that user may open.
     """
 
     def __init__(self, *, tokenizer: Path | None, limits: Limits) -> None:
