@@ -28,12 +28,16 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """`passage.text[start:end]`, the terms of the question found in it, and how well it answers."""
+    """`passage.text[start:end]`, the terms of the question found in it, and how well it answers.
+
+    `similarity` is its cosine to the question, None where it is not known or means nothing.
+    """
 
     passage: RetrievedPassage
     start: int
     end: int
     found: Found
+    similarity: float | None
     score: float
 
     @property
@@ -67,9 +71,13 @@ def sentences(
         for span, place in zip(of_passage, places, strict=True):
             score = (coverage(place, overall) + coverage(place, local)) / 2 + PASSAGE_SCORE * passage.score
             score += MARK * bears_mark(passage.text[span.start : span.end], kind)
-            if similarity_counts and span.similarity is not None:
-                score += SIMILARITY * span.similarity
-            scored.append(Sentence(passage=passage, start=span.start, end=span.end, found=place, score=score))
+            similarity = span.similarity if similarity_counts else None
+            score += SIMILARITY * (similarity or 0.0)
+            scored.append(
+                Sentence(
+                    passage=passage, start=span.start, end=span.end, found=place, similarity=similarity, score=score
+                )
+            )
     return scored
 
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
-from workers.text.questions import content_terms
+from workers.text.questions import FUNCTION_WORDS, content_terms
 from workers.text.terms import fold, is_han, runs, stem
 
 Found = frozenset[str]
@@ -19,6 +19,7 @@ class QuestionTerms:
         self.terms: tuple[str, ...] = tuple(content_terms(question))
         self._han = frozenset(term for term in self.terms if is_han(term))
         self._words = frozenset(self.terms) - self._han
+        self._sizes = _sizes(self.terms, self._han)
 
     def found_in(self, text: str) -> Found:
         """The terms that occur in `text`."""
@@ -29,12 +30,17 @@ class QuestionTerms:
         return frozenset(found)
 
     def share(self, found: Collection[str]) -> float:
-        """The share, 0 to 1, of the question that `found` is. A pair of ideographs counts twice, all else once."""
-        total = sum(map(self._size, self.terms))
-        return sum(map(self._size, found)) / total if total else 0.0
+        """The share, 0 to 1, of what the question is about that `found` is.
 
-    def _size(self, term: str) -> int:
-        return len(term) if term in self._han else 1
+        A pair of ideographs counts twice, any other term once, function words only where there is nothing else.
+        """
+        total = sum(self._sizes.values())
+        return sum(self._sizes[term] for term in found) / total if total else 0.0
+
+
+def _sizes(terms: Collection[str], han: Collection[str]) -> dict[str, int]:
+    sizes = {term: len(term) if term in han else int(term not in FUNCTION_WORDS) for term in terms}
+    return sizes if any(sizes.values()) else dict.fromkeys(terms, 1)
 
 
 def weights(terms: Collection[str], places: Sequence[Found]) -> dict[str, float]:

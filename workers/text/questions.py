@@ -14,6 +14,18 @@ _ASKING_WORDS = frozenset(
         *("do", "does", "did", "has", "have", "had", "can", "could", "may", "would", "should", "many", "much"),
     )
 )
+_FUNCTION_LINES = (
+    "am is are was were be been being doing done having might must shall will let not no only very too also just still",
+    "i me my mine myself we us our ours you your yours he him his she her hers it its they them their theirs one",
+    "someone somebody something anyone anybody anything a an the this that these those some any each every either other",
+    "another such same own all both more most less least few about above after again against at before below between by",
+    "down during for from in into of off on onto out over per since through till to toward under until up upon via with",
+    "within without and but or nor if then than so as because while though although whether yet already ever here there",
+    "now s t don doesn didn isn aren wasn weren won get got go going come please tell know",
+)
+FUNCTION_WORDS = _ASKING_WORDS | {stem(word) for line in _FUNCTION_LINES for word in line.split()}
+"""Stems that any English question may have, whatever it is about. Finding them again in a text shows nothing."""
+
 _ASKING_PHRASES = re.compile(
     "为什么|為什麼|什么时候|什麼時候|什么|什麼|哪些|哪个|哪個|哪里|哪裡|哪|谁|誰|多少|几|幾|多久|如何|怎么样|怎樣|怎样|怎么|怎麼|"
     "何时|何時|何地|何|是否|吗|嗎|呢|请问|請問"

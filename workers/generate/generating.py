@@ -1,0 +1,130 @@
+"""What a generate worker does with a request, told over NATS."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from contracts.answers import Completed, Delta, Failed
+from contracts.documents import Failure
+from contracts.errors import ErrorCode, WaggleError
+from contracts.events import QueryFact
+from contracts.queries import GenerateRequest
+from messaging.answers import AnswerPublisher
+from messaging.broker import Broker
+from messaging.cancellation import Cancellations, QueryCancelledError
+from messaging.delivery import Delivery
+from messaging.events import Events
+from messaging.terminals import Terminals
+from workers.generate.base import Answer, Generator, Piece, Prompt
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replies:
+    """Where answers go."""
+
+    answers: AnswerPublisher
+    terminals: Terminals
+    events: Events
+
+    @classmethod
+    def over(cls, broker: Broker) -> Replies:
+        return cls(answers=AnswerPublisher(broker), terminals=Terminals(broker), events=Events(broker))
+
+
+class Generating:
+    """Streams an answer and ends its query.
+
+    A redelivered request is generated again as a higher attempt, which voids the pieces of the lower ones.
+    """
+
+    def __init__(self, generator: Generator, replies: Replies, cancellations: Cancellations) -> None:
+        self._generator = generator
+        self._replies = replies
+        self._cancellations = cancellations
+
+    async def generate(self, request: GenerateRequest, delivery: Delivery) -> None:
+        """Answer a query that has not ended yet."""
+        try:
+            async with self._cancellations.watch(request.tenant, request.query_id):
+                begun = time.perf_counter()
+                answer = await self._stream(request, attempt=delivery.attempt)
+                await self._replies.answers.flush(request.tenant, request.query_id)
+                spent_ms = round((time.perf_counter() - begun) * 1000, 3)
+                await self._complete(request, answer, {**request.timings_ms, "generate": spent_ms})
+        except QueryCancelledError:
+            return
+
+    async def fail(self, request: GenerateRequest, error: WaggleError) -> None:
+        """End a query that cannot be answered."""
+        await self._end_badly(
+            request, Failure(code=ErrorCode.GENERATION_FAILED, message=f"No answer could be generated: {error}")
+        )
+
+    async def expire(self, request: GenerateRequest, _: Delivery) -> None:
+        """End a query whose deadline has passed."""
+        message = "The deadline passed before the answer was complete. Ask again, or allow more time."
+        await self._end_badly(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
+
+    async def _stream(self, request: GenerateRequest, *, attempt: int) -> Answer:
+        prompt = Prompt(
+            query=request.query,
+            passages=request.passages,
+            parameters=request.generation,
+            encoder_serves_query=request.encoder_serves_query,
+        )
+        pieces = 0
+        async for item in self._generator.generate(prompt):
+            if isinstance(item, Answer):
+                return item
+            pieces += 1
+            await self._replies.answers.delta(_delta(request, item, id=f"{attempt}.{pieces}"))
+        raise RuntimeError(f"{type(self._generator).__name__} ended without an answer")
+
+    async def _complete(self, request: GenerateRequest, answer: Answer, timings_ms: dict[str, float]) -> None:
+        ended = await self._replies.terminals.end(
+            Completed(
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                answer=answer.text,
+                answered=answer.answered,
+                citations=answer.citations,
+                usage=answer.usage,
+                timings_ms=timings_ms,
+            )
+        )
+        if ended:
+            await self._replies.events.query(
+                QueryFact.COMPLETED,
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                answered=answer.answered,
+                passages=len(request.passages),
+                top_score=request.passages[0].score if request.passages else None,
+                citations=len(answer.citations),
+                timings_ms=timings_ms,
+            )
+
+    async def _end_badly(self, request: GenerateRequest, failure: Failure) -> None:
+        failed = Failed(
+            tenant=request.tenant,
+            query_id=request.query_id,
+            principal=request.principal,
+            code=failure.code,
+            message=failure.message,
+            retryable=True,
+        )
+        if await self._replies.terminals.end(failed):
+            await self._replies.events.query(
+                QueryFact.FAILED,
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                failure=failure,
+            )
+
+
+def _delta(request: GenerateRequest, piece: Piece, *, id: str) -> Delta:  # noqa: A002  # it is the contract's name
+    return Delta(tenant=request.tenant, query_id=request.query_id, principal=request.principal, id=id, text=piece.text)
