@@ -126,5 +126,5 @@ class Generating:
             )
 
 
-def _delta(request: GenerateRequest, piece: Piece, *, id: str) -> Delta:  # noqa: A002  # it is the contract's name
+def _delta(request: GenerateRequest, piece: Piece, *, id: str) -> Delta:
     return Delta(tenant=request.tenant, query_id=request.query_id, principal=request.principal, id=id, text=piece.text)
