@@ -16,6 +16,7 @@ from workers.ingest.extraction import cut, parse
 from workers.ingest.tokenization import load_tokenizer, tokenizer_file
 
 QUALITY = Path(__file__).parent / "quality"
+SAMPLES = Path(demo.__file__).parent / "documents"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,7 @@ class Text:
 
 def sample_files() -> list[Path]:
     """The sample documents, by name."""
-    return sorted((Path(demo.__file__).parent / "documents").iterdir())
+    return sorted(SAMPLES.iterdir())
 
 
 def sample_texts() -> list[Text]:

@@ -1,0 +1,83 @@
+"""`make bench`: everything that is measured, side by side in one run. `--only query` runs a part."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import ingest, memory, quality, query, scaling
+from benchmarks.client import submit, wait_ready
+from benchmarks.corpus import questions, sample_texts, short_documents
+from benchmarks.figures import Figure, print_table, write_json
+from benchmarks.in_process import InProcess, records_of
+from benchmarks.stack import RunningStack, running
+
+REPORT = Path("build/bench.json")
+SHORT_DOCUMENTS = 500
+READY_BAR_S = "<= 20"
+
+
+def ingest_part() -> list[Figure]:
+    """Start-up, memory and ingest of a stack as it comes."""
+    with running() as stack:
+        ready = Figure(name="stack_ready", value=stack.ready_s, unit="s", bar=READY_BAR_S)
+        return [ready, *memory.measure(stack.url), *ingest.measure(stack.url)]
+
+
+def query_part() -> list[Figure]:
+    """Questions and their quality, with two retrieve workers."""
+    with running(replicas={"retrieve": 2}) as stack:
+        documents = [*sample_texts(), *short_documents(SHORT_DOCUMENTS)]
+        submit(stack.url, documents)
+        wait_ready(stack.url, [d.document_id for d in documents])
+        return asyncio.run(_questions(stack, [d.document_id for d in documents]))
+
+
+def quality_part() -> list[Figure]:
+    """How often the right passage and the right answer are found, on our own questions."""
+    with running() as stack:
+        return asyncio.run(quality.measure(stack.url))
+
+
+PARTS: dict[str, Callable[[], list[Figure]]] = {
+    "ingest": ingest_part,
+    "query": query_part,
+    "scaling": scaling.measure,
+    "quality": quality_part,
+}
+
+
+async def _questions(stack: RunningStack, document_ids: list[str]) -> list[Figure]:
+    baseline = InProcess(index_path=stack.data_dir / "index", records=await records_of(stack.nats_url, document_ids))
+    await baseline.start()
+    try:
+        return await query.measure(stack.url, baseline, questions())
+    finally:
+        await baseline.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure Waggle against the same work done in one process.")
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", help="run only this part (repeatable)")
+    parser.add_argument("--json", type=Path, default=REPORT, help=f"where to write the figures (default {REPORT})")
+    arguments = parser.parse_args()
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    console, figures = Console(), list[Figure]()
+    for name in arguments.only or PARTS:
+        with console.status(f"measuring {name}"):
+            found = PARTS[name]()
+        for figure in found:
+            console.print(f"{figure.name}: {figure.value:.2f} {figure.unit}", style="dim")
+        figures += found
+    print_table(figures, console)
+    write_json(figures, arguments.json)
+    console.print(f"written to {arguments.json}")
+
+
+if __name__ == "__main__":
+    main()
