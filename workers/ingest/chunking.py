@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, takewhile
+from itertools import islice, pairwise, takewhile
 
 from contracts.documents import Chunk, Span
 from workers.ingest.parsers.base import Block, BlockKind, ParsedDocument
 from workers.ingest.sentences import line_spans, sentence_spans
-from workers.ingest.splitting import Splitter
+from workers.ingest.splitting import CHARACTERS_PER_TOKEN, Splitter
 from workers.ingest.tokenization import Tokenizer
 
 HEADING_SEPARATOR = " › "
@@ -121,7 +121,7 @@ class _Packer:
         current: list[_Unit] = []
         while pending:
             unit = pending.popleft()
-            if _total(current) + unit.tokens <= self._max:
+            if _total([*current, unit]) <= self._max:
                 current.append(unit)
             elif all(u.heading for u in current) and not unit.heading and (halves := self._halve(current, unit)):
                 pending.extendleft(reversed(halves))
@@ -135,7 +135,7 @@ class _Packer:
 
     def _halve(self, headings: Sequence[_Unit], unit: _Unit) -> tuple[_Unit, ...] | None:
         """Cut the first sentence under long headings so that they do not end a chunk alone."""
-        room = self._max - _total(headings)
+        room = self._max - _total(headings) - _gap(headings[-1], unit)
         if room < self._max // 4:
             return None
         head = self._splitter.head(unit.start, unit.end, limit=room)
@@ -156,18 +156,24 @@ class _Packer:
         return current[:at], current[at:]
 
     def _overlapping(self, full: Sequence[_Unit], carried: list[_Unit], following: _Unit) -> list[_Unit]:
-        room = min(self._overlap, self._max - _total(carried) - (0 if carried else following.tokens))
+        after = [*carried, following]
+        room = min(self._overlap, self._max - _total(carried or after))
         tail: list[_Unit] = []
         for unit in takewhile(lambda u: not u.heading, reversed(full[1:])):
-            room -= unit.tokens
+            room -= unit.tokens + _gap(unit, (tail or after)[0])
             if room < 0:
                 break
             tail.insert(0, unit)
         return tail + carried
 
 
-def _total(units: Iterable[_Unit]) -> int:
-    return sum(unit.tokens for unit in units)
+def _total(units: Sequence[_Unit]) -> int:
+    return sum(unit.tokens for unit in units) + sum(_gap(*pair) for pair in pairwise(units))
+
+
+def _gap(before: _Unit, after: _Unit) -> int:
+    """What the white space between two units counts: nothing as a rule, but there are files with megabytes of it."""
+    return (after.start - before.end) // CHARACTERS_PER_TOKEN
 
 
 def _chunk(document: ParsedDocument, section: _Section, units: Sequence[_Unit], ordinal: int) -> Chunk:

@@ -85,7 +85,7 @@ class Ingestion:
                     await self._carry_out(request, generation, result, cutting)
         except SupersededError as superseded:
             log.info("dropped", document_id=request.document_id, reason=str(superseded))
-            await self._archive.uploads.delete(request.tenant, request.document_id, request.generation)
+            await self._clear(request)
 
     async def fail(self, request: IngestRequest, error: PermanentError) -> None:
         """End the generation with the reason, and tell so. One that has ended otherwise is left alone."""
@@ -98,6 +98,20 @@ class Ingestion:
         ended = record.generation(request.generation)
         if ended is not None and ended.state is GenerationState.FAILED:
             await self._archive.events.document(DocumentFact.FAILED, record, request.generation)
+
+    async def _clear(self, request: IngestRequest) -> None:
+        """Remove the uploads of a generation that never was to be seen, should they have come after its purge.
+
+        One that has ended ready or failed keeps them: a repeated request changes nothing. One that may have been visible
+        keeps them until its purge, since citations point there.
+        """
+        record = await self._archive.ledger.get(request.tenant, request.document_id)
+        if record is None:
+            return
+        known = record.generation(request.generation)
+        unseen = known is not None and known.state is GenerationState.SUPERSEDED and known.plan is None
+        if record.deleted or known is None or unseen:
+            await self._archive.uploads.delete(request.tenant, request.document_id, request.generation)
 
     async def _carry_out(
         self, request: IngestRequest, generation: Generation, result: Result, cutting: Cutting

@@ -20,7 +20,7 @@ _HINTS = {
     ".txt": MediaType.TEXT,
 }
 _HTML_START = re.compile(
-    r"\s*(?:<\?xml[^>]*>\s*|<!--.{0,4000}?-->\s*)*(?:<!doctype\s+html|<(?:html|head|body|title|meta)\b)",
+    r"\s*+(?>(?:<\?xml[^>]*>|<!--.{0,4000}?-->)\s*+)*+(?:<!doctype\s+html|<(?:html|head|body|title|meta)\b)",
     re.IGNORECASE | re.DOTALL,
 )
 _HTML_FRAGMENT = re.compile(r"\s*<(?:div|p|h[1-6]|article|section|main|table|ul|ol|span)\b[^>]*>", re.IGNORECASE)

@@ -128,6 +128,12 @@ class TestSentences:
         document = parse_text("a" + " " * 20_000 + "b")
         assert all(len(one.text) <= 16 * 64 for one in cut(document, max_tokens=64))
 
+    @pytest.mark.parametrize("blank", ["\n \n" * 20_000, " " * 60_000])
+    @pytest.mark.parametrize("before", ["One. Two.", "Chapter 1 One"])
+    def test_white_space_between_sentences_does_not_either(self, before: str, blank: str) -> None:
+        chunks = cut(parse_text(f"{before}{blank}Three. Four."), max_tokens=64, overlap_tokens=20)
+        assert [one.text for one in chunks] == [before, "Three. Four."]
+
     def test_headings_are_not_sentences(self) -> None:
         (one,) = cut(build(("h1", "Title"), ("p", "Only this. And this.")))
         assert [one.text[a:b] for a, b in one.sentences] == ["Only this.", "And this."]

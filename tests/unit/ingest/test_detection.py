@@ -93,6 +93,11 @@ class TestTextsThatLookAlike:
     def test_a_list_of_fields_is_not_a_mail(self) -> None:
         assert kind("Name: Ann\nRole: Cook\n\nShe cooks.") is MediaType.TEXT
 
+    def test_comments_at_the_beginning_are_looked_over_in_no_time(self) -> None:
+        comments = "<!-- a note -->\n" * 2000
+        assert kind(comments + "# Title\n\nText.", "a.md") is MediaType.MARKDOWN
+        assert kind(comments + "<html><body>Text") is MediaType.HTML
+
     def test_a_fragment_of_html_is_html(self) -> None:
         assert kind("<div><p>One</p><p>Two</p></div>") is MediaType.HTML
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from docx.document import Document
 
 from contracts.errors import ErrorCode
 from tests.unit.ingest import files
 from tests.unit.ingest.reading import read, refusal, shown
+from workers.ingest.parsers import xlsx
+from workers.ingest.parsers.base import Source
+from workers.ingest.parsers.xlsx import parse_xlsx
 
 
 class TestWord:
@@ -81,6 +85,12 @@ class TestTables:
             ("table_row", "only; 1"),
         ]
         assert document.page_at(document.text.index("More")) == 2
+
+    def test_rows_are_as_long_as_they_are_filled(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        widths: list[int] = []
+        monkeypatch.setattr(xlsx, "add_table", lambda _, rows: widths.extend(len(row) for row in rows))
+        parse_xlsx(Source(files.workbook({"A": [["a", "b"], [1, 2], [0] * 600]}), ""))
+        assert widths == [2, 2, xlsx.MAX_COLUMNS]
 
     def test_hidden_sheets_are_left_out(self) -> None:
         assert "secret" not in read(files.workbook({"A": [["a", "b"], [1, 2]], "B": [["secret"]]}, hidden="B")).text

@@ -23,12 +23,13 @@ def parse_xlsx(source: Source) -> ParsedDocument:
         if sheet.sheet_state == "visible":
             sheet.reset_dimensions()  # what the file says about its size may be anything
             builder.heading(sheet.title, 1)
-            add_table(builder, _rows(sheet.iter_rows(values_only=True, max_col=MAX_COLUMNS)))
+            add_table(builder, _rows(sheet.iter_rows(values_only=True)))
     return builder.build()
 
 
 def _rows(rows: Iterable[tuple[object, ...]]) -> Iterator[list[str]]:
-    for row in rows:
+    for whole in rows:
+        row = whole[:MAX_COLUMNS]  # given to the library as a limit, every row would be filled up to it
         if any(value is not None for value in row):
             yield [_shown(value) for value in row]
 
