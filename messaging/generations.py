@@ -97,6 +97,18 @@ def submitted(record: DocumentRecord | None, submission: Submission, *, now: dat
     )
 
 
+def run_again(record: DocumentRecord | None, replaced: str, submission: Submission, *, now: datetime) -> DocumentRecord:
+    """The pending generation `replaced` as a new one. Raises `SupersededError` when it is not pending any more.
+
+    Nobody handed anything in, so this must not win over a deletion or a submission of the meantime.
+    """
+    if record is None:
+        raise SupersededError(f"there is no document {submission.document_id} to run again")
+    if record.generation(submission.generation) is None:  # else it is this one, written before
+        _pending(record, replaced)
+    return submitted(record, submission, now=now)
+
+
 def planned(
     record: DocumentRecord, generation: str, *, plan: Plan, media_type: str | None, now: datetime
 ) -> DocumentRecord:
@@ -170,6 +182,20 @@ def replaced_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
         g.generation
         for g in record.generations
         if g.state is GenerationState.SUPERSEDED and g.version < flip.version and g.updated_at == flip.updated_at
+    )
+
+
+def superseded_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
+    """The generation that was pending when `generation` was submitted, if any: both were stamped with the same time."""
+    submitted = record.generation(generation)
+    if submitted is None:
+        return ()
+    return tuple(
+        g.generation
+        for g in record.generations
+        if g.state is GenerationState.SUPERSEDED
+        and g.version < submitted.version
+        and g.updated_at == submitted.submitted_at
     )
 
 

@@ -102,11 +102,12 @@ class DocumentLedger:
         size_bytes: int,
         metadata: Metadata | None = None,
         principal: str = ANONYMOUS,
-        anew: bool = False,
+        replacing: str | None = None,
     ) -> Submitted:
         """Enter a submission whose content is uploaded under `generation`.
 
-        When the latest generation has the same content and is pending or visible, nothing is changed, unless `anew`.
+        When the latest generation has the same content and is pending or visible, nothing is changed. `replacing` names
+        a pending generation that is to be run again as this one; raises `SupersededError` when it is not pending.
         """
         submission = Submission(
             tenant=tenant,
@@ -118,19 +119,17 @@ class DocumentLedger:
             metadata=metadata or {},
             principal=principal,
         )
-        earlier: DocumentRecord | None = None
 
         def rule(record: DocumentRecord | None, now: datetime) -> DocumentRecord:
-            nonlocal earlier
-            earlier = record
-            same = None if anew or record is None else generations.same_run(record, submission)
+            if replacing is not None:
+                return generations.run_again(record, replacing, submission, now=now)
+            same = generations.same_run(record, submission)
             return record if same and record else generations.submitted(record, submission, now=now)
 
         record = await self._change(tenant, document_id, rule)
         if record.generation(generation) is None:
             return Submitted(record=record, generation=record.latest.generation, unchanged=True)
-        superseded = generations.pending_of(earlier) - {generation}
-        return Submitted(record=record, generation=generation, superseded=tuple(sorted(superseded)))
+        return Submitted(record=record, generation=generation, superseded=generations.superseded_by(record, generation))
 
     async def plan(
         self, tenant: str, document_id: str, generation: str, plan: Plan, media_type: str | None = None

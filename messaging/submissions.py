@@ -13,6 +13,7 @@ from contracts.identifiers import ANONYMOUS, new_id
 from messaging.broker import Broker
 from messaging.errors import StreamFullError
 from messaging.events import Events
+from messaging.generations import superseded_by
 from messaging.ledger import DocumentLedger, DocumentNotFoundError, Submitted, SupersededError
 from messaging.redrive import Redrive
 from messaging.uploads import Uploads
@@ -104,7 +105,7 @@ class Submissions:
                     size_bytes=old.size_bytes,
                     metadata=old.metadata,
                     principal=old.principal,
-                    anew=True,
+                    replacing=generation,
                 ),
             )
         )
@@ -153,7 +154,7 @@ class Submissions:
             )
             raise
         if not submitted.unchanged:
-            await self._request_ingest(submitted.record)
+            await self._request_ingest(submitted)
             await self._redrive.now_or_later(f"telling of submission {generation}", lambda: self._tell(submitted))
             return submitted
         await self._redrive.now_or_later(
@@ -169,10 +170,17 @@ class Submissions:
         if record is None or record.generation(generation) is None:
             await self._uploads.delete(tenant, document_id, generation)
         elif record.pending_generation == generation:
-            await self._publish_request(record)
+            await self._request_and_tell(
+                Submitted(record=record, generation=generation, superseded=superseded_by(record, generation))
+            )
 
-    async def _request_ingest(self, record: DocumentRecord) -> None:
-        tenant, document_id, generation = record.tenant, record.document_id, record.latest.generation
+    async def _request_and_tell(self, submitted: Submitted) -> None:
+        await self._publish_request(submitted.record)
+        await self._tell(submitted)
+
+    async def _request_ingest(self, submitted: Submitted) -> None:
+        record, generation = submitted.record, submitted.generation
+        tenant, document_id = record.tenant, record.document_id
         try:
             await self._publish_request(record)
         except StreamFullError:
@@ -182,11 +190,12 @@ class Submissions:
                 failed = await self._ledger.fail(tenant, document_id, generation, full)
                 await self._uploads.delete(tenant, document_id, generation)
                 await self._events.document(DocumentFact.FAILED, failed, generation)
+                await self._end_superseded(submitted)
 
             await self._redrive.now_or_later(f"refusing submission {generation}", refuse)
             raise
         except TransientError:
-            self._redrive.later(f"ingest request {generation}", lambda: self._publish_request(record))
+            self._redrive.later(f"ingest request {generation}", lambda: self._request_and_tell(submitted))
             raise
 
     async def _publish_request(self, record: DocumentRecord) -> None:
@@ -207,8 +216,11 @@ class Submissions:
         )
 
     async def _tell(self, submitted: Submitted) -> None:
+        await self._events.document(DocumentFact.SUBMITTED, submitted.record, submitted.generation)
+        await self._end_superseded(submitted)
+
+    async def _end_superseded(self, submitted: Submitted) -> None:
         record = submitted.record
-        await self._events.document(DocumentFact.SUBMITTED, record, submitted.generation)
         for generation in submitted.superseded:
             await self._events.document(DocumentFact.SUPERSEDED, record, generation)
         await self.purge(record, submitted.superseded)
