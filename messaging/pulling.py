@@ -138,7 +138,9 @@ class PullSubscription:
         return len(self._arrived) >= wanted or self._status is not None
 
     async def _receive(self, message: Msg) -> None:
-        status = None if message.data else (message.headers or {}).get(_STATUS)
+        # The broker's own words come on our inbox; a message keeps its subject, whatever its headers claim.
+        ours = message.subject.startswith(self._inbox)
+        status = (message.headers or {}).get(_STATUS) if ours and not message.data else None
         if status is None:
             self._activity.begin(message.reply)
             self._arrived.append(message)

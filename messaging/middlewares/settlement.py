@@ -26,7 +26,7 @@ class Settlement:
     """Acknowledges, returns with a delay, or dead-letters, by the class of the error.
 
     Giving up has a fixed order: `on_dead_letter` (the document or query ends failed), the dead letter, then the end of
-    the message. If a step fails the message is returned and the order starts anew, so each step must bear repetition.
+    the message. If a step fails for a reason that passes, the message is returned and the order starts anew, so each step must bear repetition.
     A handler that is cancelled because the process ends returns its message at once.
     """
 
@@ -88,7 +88,10 @@ class Settlement:
     async def _tell(self, incoming: Incoming[Any], error: PermanentError) -> None:
         if self._on_dead_letter is None or incoming.message is None or error.code in NOT_TO_BE_TRUSTED:
             return
-        await self._on_dead_letter(incoming.message, error)
+        try:
+            await self._on_dead_letter(incoming.message, error)
+        except PermanentError as refusal:  # no repetition will change that, and the letter must not wait for it
+            log.error("nobody to tell of a dead letter", **_where(incoming), reason=str(refusal))  # noqa: TRY400
 
     def _log(self, incoming: Incoming[Any], error: Exception) -> None:
         expected = isinstance(error, WaggleError)
