@@ -173,7 +173,7 @@ class AnswerStream:
                 message = await self._live.get()
         except TimeoutError:
             return None
-        if message.subject.endswith(".end"):
+        if message.subject == subjects.answer_end(self._tenant, self._query_id):
             return read_terminal(message.data, self._tenant, self._query_id)
         return _progress(message.data)
 

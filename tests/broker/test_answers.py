@@ -215,3 +215,10 @@ async def test_nothing_is_remembered_of_answers_that_are_written(desk: Desk) -> 
         await desk.write("1.1", "1.2", query_id=f"q{n}")
         await desk.complete(f"q{n}")
     assert desk.publisher.unacknowledged == 0
+
+
+async def test_an_answer_whose_query_is_called_end_is_read_like_any_other(desk: Desk) -> None:
+    async with desk.reader.open("t", "end") as answer:
+        await desk.write("1.1", "1.2", query_id="end")
+        await desk.complete(query_id="end")
+        assert [name(event) async for event in answer.events(timeout_s=10)] == ["1.1", "1.2", "completed"]
