@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -141,6 +140,7 @@ def _read_cursor(cursor: str) -> tuple[float, str]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         submitted_at, document_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        str(document_id).encode()  # raises for a lone surrogate, which the database would refuse
         return float(submitted_at), str(document_id)
-    except (ValueError, TypeError, binascii.Error, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise problems.invalid("This cursor is not one of ours; pass `next` of a list exactly as it came.") from None

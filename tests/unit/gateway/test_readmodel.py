@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,8 @@ from gateway.problems import Problem
 from gateway.readmodel import ReadModel
 from messaging.ledger import Change
 
+HUGE = urlsafe_b64encode(b"[1" + b"0" * 340 + b', "d"]').decode().rstrip("=")
+SURROGATE = urlsafe_b64encode(b'[1, "\\ud800"]').decode().rstrip("=")
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -90,7 +93,9 @@ async def test_a_cleared_model_is_empty_and_takes_lower_revisions_again(model):
     assert await ids(model) == ["e"]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "e30", "WzEsMiwzXQ", "W1tbW1tb", "bnVsbA", "é", "' OR 1=1 --"])
+@pytest.mark.parametrize(
+    "cursor", ["", "x", "e30", "WzEsMiwzXQ", "W1tbW1tb", "bnVsbA", "é", "' OR 1=1 --", HUGE, SURROGATE]
+)
 async def test_a_foreign_cursor_is_an_invalid_request(model, cursor):
     with pytest.raises(Problem) as refused:
         await model.page("t", limit=1, cursor=cursor)
