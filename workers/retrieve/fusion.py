@@ -1,7 +1,7 @@
 """Puts the two sides of a hybrid search together.
 
 Convex combination of normalised scores beats reciprocal rank fusion (Bruch, Gai, Ingber, "An Analysis of Fusion
-Functions for Hybrid Retrieval", 2022), and measured so here, by 5 points and more on English and Chinese.
+Functions for Hybrid Retrieval", 2022), and does so here: by 4 points of "first document right" in English.
 """
 
 from __future__ import annotations
