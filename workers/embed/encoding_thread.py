@@ -12,14 +12,18 @@ from workers.encoding.base import Embedder, Passage, PassageEmbedding
 
 T = TypeVar("T")
 
+PASSAGES_AT_ONCE = 64
+"""In one go of the thread. It cannot be interrupted, and a process that is told to stop waits for its end."""
+
 
 class EncodingThread:
-    """Runs an `Embedder` in a thread of its own; calls wait for each other."""
+    """Runs an `Embedder` in a thread of its own; calls wait for each other, and end soon when they are cancelled."""
 
     def __init__(self, build: Callable[[], Embedder]) -> None:
         self._build = build
         self._embedder: Embedder | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
+        self._turn = asyncio.Lock()
 
     async def start(self) -> Embedder:
         """Build the encoder, which may take seconds. Raises what building it raises."""
@@ -30,9 +34,14 @@ class EncodingThread:
         """As `Embedder.encode_passages`; nothing to encode is no call."""
         if self._embedder is None:
             raise RuntimeError("the encoder is not there yet: await start() first")
-        if not passages:
-            return []
-        return await self._run(partial(self._embedder.encode_passages, passages))
+        by_length = sorted(range(len(passages)), key=lambda position: len(passages[position].text))
+        outcomes: dict[int, PassageEmbedding | Exception] = {}
+        async with self._turn:  # one after the other: whoever is done writes while the next one encodes
+            for first in range(0, len(passages), PASSAGES_AT_ONCE):
+                positions = by_length[first : first + PASSAGES_AT_ONCE]
+                encode = partial(self._embedder.encode_passages, [passages[position] for position in positions])
+                outcomes.update(zip(positions, await self._run(encode), strict=True))
+        return [outcomes[position] for position in range(len(passages))]
 
     def stop(self) -> None:
         """Let the thread end after what it is doing."""
