@@ -92,6 +92,11 @@ class GatewayClient:
     async def delete_document(self, document_id: str) -> Document:
         return self._read(Document, (await self._request("DELETE", f"/v1/documents/{document_id}")).json())
 
+    async def text(self, document_id: str, start: int, end: int) -> str:
+        """The characters `[start, end)` of a document's extracted text."""
+        path = f"/v1/documents/{document_id}/text"
+        return (await self._request("GET", path, params={"start": start, "end": end})).content.decode()
+
     async def query(self, body: Mapping[str, Any], *, deadline_s: float) -> Answer:
         """Ask, or search, and wait for the end. `body` is that of `POST /v1/query`."""
         timeout = httpx.Timeout(deadline_s + ANSWER_SLACK_S, connect=CONNECT_S)

@@ -14,7 +14,7 @@ from rich.text import Text
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
 from cli.target import gateway
-from cli.uploading.files import Source, find
+from cli.uploading.files import FileSource, find
 from cli.uploading.patience import quiet_retries
 from cli.uploading.submission import Outcome, Submission
 
@@ -49,7 +49,7 @@ def ingest(
             style="yellow",
         )
         raise
-    _summarise(outcomes, as_json=as_json)
+    _summarise(sources, outcomes, as_json=as_json)
     raise typer.Exit(Exit.OK if all(o.good for o in outcomes) else Exit.FAILED)
 
 
@@ -76,7 +76,7 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Show]:
 
 
 async def _run(
-    sources: list[Source],
+    sources: list[FileSource],
     *,
     metadata: dict[str, str],
     wait: bool,
@@ -92,7 +92,7 @@ async def _run(
         ).run()
 
 
-def _sources(paths: list[str], exclude: list[str]) -> list[Source]:
+def _sources(paths: list[str], exclude: list[str]) -> list[FileSource]:
     try:
         sources = find(paths, exclude=exclude)
     except FileNotFoundError as error:
@@ -126,9 +126,10 @@ def _line(outcome: Outcome) -> Text:
     )
 
 
-def _summarise(outcomes: list[Outcome], *, as_json: bool) -> None:
+def _summarise(sources: list[FileSource], outcomes: list[Outcome], *, as_json: bool) -> None:
     if as_json:
-        print_json({"items": [_plain(outcome) for outcome in outcomes]})
+        paths = {source.document_id: str(source.path) for source in sources}
+        print_json({"items": [{"path": paths[o.source.document_id], **_plain(o)} for o in outcomes]})
         return
     bad = [outcome for outcome in outcomes if not outcome.good]
     good = len(outcomes) - len(bad)
@@ -137,7 +138,6 @@ def _summarise(outcomes: list[Outcome], *, as_json: bool) -> None:
 
 def _plain(outcome: Outcome) -> dict[str, object]:
     return {
-        "path": str(outcome.source.path),
         "name": outcome.source.name,
         "document_id": outcome.document_id,
         "state": outcome.state,

@@ -1,4 +1,4 @@
-"""Which files are meant, and under which id and name each is submitted."""
+"""What is submitted, under which id and name; and which files a path, a folder or a glob stands for."""
 
 from __future__ import annotations
 
@@ -6,18 +6,36 @@ import fnmatch
 import glob
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+from cli.client import GatewayClient
+from cli.replies import Uploaded
 
 _GLOB = re.compile(r"[*?\[]")
 _SLUG_CHARACTERS = 48
 _NAME_CHARACTERS = 512
 
 
+class Source(Protocol):
+    """Something to submit. `name` is what people see; `document_id` is the same each time it is submitted."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def document_id(self) -> str: ...
+
+    async def send(self, client: GatewayClient, metadata: Mapping[str, str] | None) -> Uploaded:
+        """Submit it. Raises what the client raises, and `OSError` when it cannot be read."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
-class Source:
-    """A file to submit. `name` is what people see: the path below the folder that was given, or the file's name."""
+class FileSource:
+    """A file. Its name is the path below the folder that was given, or just the file's name."""
 
     path: Path
     name: str
@@ -30,15 +48,18 @@ class Source:
         digest = hashlib.sha256(str(path).encode(errors="surrogateescape")).hexdigest()[:16]
         return f"{slug or 'document'}-{digest}"
 
+    async def send(self, client: GatewayClient, metadata: Mapping[str, str] | None) -> Uploaded:
+        return await client.upload(self.path, name=self.name, document_id=self.document_id, metadata=metadata)
 
-def find(patterns: Iterable[str], *, exclude: Iterable[str] = ()) -> list[Source]:
+
+def find(patterns: Iterable[str], *, exclude: Iterable[str] = ()) -> list[FileSource]:
     """The files that paths, folders and globs stand for, each once, in order.
 
     Hidden files and folders within a folder are left out, and so is what matches `exclude` (by name or by path).
     Raises `FileNotFoundError` for a path or glob that stands for nothing.
     """
     excluded = tuple(exclude)
-    found: dict[Path, Source] = {}
+    found: dict[Path, FileSource] = {}
     for pattern in patterns:
         sources = list(_expand(pattern))
         if not sources:
@@ -49,26 +70,26 @@ def find(patterns: Iterable[str], *, exclude: Iterable[str] = ()) -> list[Source
     return list(found.values())
 
 
-def _expand(pattern: str) -> Iterator[Source]:
+def _expand(pattern: str) -> Iterator[FileSource]:
     path = Path(pattern)
     if path.is_dir():
         yield from _folder(path)
     elif path.is_file():
-        yield Source(path=path, name=_name(path.name))
+        yield FileSource(path=path, name=_name(path.name))
     elif _GLOB.search(pattern):
         for match in sorted(glob.glob(pattern, recursive=True)):  # noqa: PTH207  (absolute patterns too)
             if Path(match).is_file():
-                yield Source(path=Path(match), name=_name(Path(match).name))
+                yield FileSource(path=Path(match), name=_name(Path(match).name))
 
 
-def _folder(folder: Path) -> Iterator[Source]:
+def _folder(folder: Path) -> Iterator[FileSource]:
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in below.parts):
-            yield Source(path=path, name=_name(below.as_posix()))
+            yield FileSource(path=path, name=_name(below.as_posix()))
 
 
-def _matches(source: Source, patterns: tuple[str, ...]) -> bool:
+def _matches(source: FileSource, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch.fnmatch(each, p) for p in patterns for each in (source.name, source.path.name))
 
 

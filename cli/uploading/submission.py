@@ -98,12 +98,7 @@ class Submission:
 
     async def _submit(self, source: Source) -> Uploaded:
         """Once more after a break is safe: the id is the same, and the same content is not redone."""
-        return await patiently(
-            lambda: self.client.upload(
-                source.path, name=source.name, document_id=source.document_id, metadata=self.metadata
-            ),
-            patience_s=self.patience_s,
-        )
+        return await patiently(lambda: source.send(self.client, self.metadata), patience_s=self.patience_s)
 
     async def _follow_all(self, uploads: asyncio.Task[None]) -> None:
         while self._under_way or not uploads.done():
@@ -134,11 +129,11 @@ class Submission:
         self._end(Outcome(source=source, document_id=source.document_id, state="refused", failure=failure))
 
     def _report_unfinished(self) -> None:
-        ended = {outcome.source.path for outcome in self.outcomes}
-        submitted = {source.path for source, _ in self._under_way}
+        ended = {outcome.document_id for outcome in self.outcomes}
+        submitted = {source.document_id for source, _ in self._under_way}
         for source in self.sources:
-            if source.path not in ended:
-                state = "processing" if source.path in submitted else "not submitted"
+            if source.document_id not in ended:
+                state = "processing" if source.document_id in submitted else "not submitted"
                 failure = Failure(code="not_ended", message=f"not ended within {self.deadline_s:.0f} s")
                 self._end(Outcome(source=source, document_id=source.document_id, state=state, failure=failure))
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import psutil
+
+POLL_S = 0.05
 
 
 def is_free(host: str, port: int) -> bool:
@@ -15,6 +18,16 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def becomes_free(host: str, port: int, *, timeout_s: float) -> bool:
+    """Whether the port is free, now or within `timeout_s`."""
+    deadline = time.monotonic() + timeout_s
+    while not is_free(host, port):
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
 
 
 def answers(host: str, port: int, *, timeout_s: float = 1.0) -> bool:

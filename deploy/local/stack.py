@@ -22,6 +22,8 @@ from deploy.local.supervision import ProcessInfo, Supervisor, SupervisorGoneErro
 
 SUPERVISOR_START_S = 15.0
 BROKER_START_S = 30.0
+PORT_PATIENCE_S = 10.0
+"""A process that was just stopped may hold its port until its last thread is gone."""
 POLL_S = 0.05
 
 
@@ -57,8 +59,8 @@ class LocalStack:
         self.layout.create()
         with _locked(self.layout):
             self._refuse_second()
-            self._clear_leftovers(on_step)
-            self._check_ports()
+            cleared = self._clear_leftovers(on_step)
+            self._check_ports(patience_s=PORT_PATIENCE_S if cleared else 0.0)
             self._write_files()
             try:
                 self._start_in_order(on_step)
@@ -88,22 +90,25 @@ class LocalStack:
             "Stop it with `waggle down`, or start another one with its own WAGGLE_DATA_DIR."
         )
 
-    def _clear_leftovers(self, on_step: Callable[[str], None]) -> None:
+    def _clear_leftovers(self, on_step: Callable[[str], None]) -> bool:
+        """Whether there were any."""
         found = leftovers.find(self.layout)
         if found:
             on_step(f"stopping what an earlier run left behind: {', '.join(sorted(found))}")
             leftovers.stop(found)
+        return bool(found)
 
-    def _check_ports(self) -> None:
+    def _check_ports(self, *, patience_s: float) -> None:
         address = self.addresses
-        if not ports.is_free(address.host, address.gateway_port):
+        if not ports.becomes_free(address.host, address.gateway_port, timeout_s=patience_s):
             raise PortTakenError(
                 f"Port {address.gateway_port} for the gateway is taken by {ports.owner(address.gateway_port)}. "
                 "Choose another one: `waggle up --port 8090`, or `--port 0` for any that is free."
             )
-        if address.nats_port is not None and not ports.is_free("127.0.0.1", address.nats_port):
+        nats_port = address.nats_port
+        if nats_port is not None and not ports.becomes_free("127.0.0.1", nats_port, timeout_s=patience_s):
             raise PortTakenError(
-                f"Port {address.nats_port} for the broker is taken by {ports.owner(address.nats_port)}. To use that "
+                f"Port {nats_port} for the broker is taken by {ports.owner(nats_port)}. To use that "
                 f"broker: WAGGLE_NATS_URL={address.nats_url} waggle up. For one of our own: `waggle up --nats-port 0`."
             )
 

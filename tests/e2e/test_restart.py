@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,7 +12,7 @@ import pytest
 
 from deploy.local.layout import Layout
 from deploy.local.supervision import Supervisor
-from tests.e2e.waggle import Waggle, interrupt
+from tests.e2e.waggle import Running, Waggle
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(600)
@@ -25,6 +25,15 @@ def waggle(tmp_path: Path) -> Iterator[Waggle]:
     stack = Waggle(data_dir=tmp_path / "data")
     yield stack
     stack("down")
+
+
+@pytest.fixture
+def begun() -> Iterator[list[Running]]:
+    """Commands that were begun; what still runs at the end is killed."""
+    running: list[Running] = []
+    yield running
+    for command in running:
+        command.kill()
 
 
 @pytest.fixture
@@ -49,42 +58,35 @@ async def some_are_accepted(waggle: Waggle) -> None:
     await until(lambda: accepted(waggle) >= 3, timeout_s=120, what="three documents are accepted")
 
 
-async def test_ctrl_c_while_it_ingests_then_up_again(waggle: Waggle, folder: Path) -> None:
-    up = waggle.begin_up()
-    await until(_says_ready(waggle), timeout_s=180, what="the stack is ready")
-    ingest = waggle.begin("ingest", str(folder))
+async def test_ctrl_c_while_it_ingests_then_up_again(waggle: Waggle, folder: Path, begun: list[Running]) -> None:
+    begun.append(up := waggle.begin_up())
+    await until(lambda: "is ready at" in up.output, timeout_s=200, what="the stack is ready")
+    begun.append(ingest := waggle.begin("ingest", str(folder)))
     await some_are_accepted(waggle)
 
-    code, output = interrupt(up)
+    assert up.interrupt() == 0, up.output
+    assert "Stopped." in up.output
     waggle.up()
 
-    assert code == 0, output
-    assert "Stopped." in output
-    told, _ = ingest.communicate(timeout=300)
-    assert ingest.returncode == 0, told
-    assert f"{FILES} of {FILES} documents are fine." in told
-    _all_ready(waggle)
+    assert ingest.end() == 0, ingest.output
+    assert f"{FILES} of {FILES} documents are fine." in ingest.output
+    all_ready(waggle)
 
 
-async def test_a_killed_supervisor_then_up_again(waggle: Waggle, folder: Path) -> None:
+async def test_a_killed_supervisor_then_up_again(waggle: Waggle, folder: Path, begun: list[Running]) -> None:
     waggle.up()
-    ingest = waggle.begin("ingest", str(folder))
+    begun.append(ingest := waggle.begin("ingest", str(folder)))
     await some_are_accepted(waggle)
 
     psutil.Process(Supervisor(Layout(waggle.data_dir)).pid()).send_signal(signal.SIGKILL)
     again = waggle.up()
 
     assert "left behind" in again.stderr
-    told, _ = ingest.communicate(timeout=300)
-    assert ingest.returncode == 0, told
-    _all_ready(waggle)
+    assert ingest.end() == 0, ingest.output
+    all_ready(waggle)
 
 
-def _all_ready(waggle: Waggle) -> None:
+def all_ready(waggle: Waggle) -> None:
     items = waggle.json("documents", "ls", "--limit", "0")["items"]
     assert len(items) == FILES
     assert {item["state"] for item in items} == {"ready"}
-
-
-def _says_ready(waggle: Waggle) -> Callable[[], bool]:
-    return lambda: waggle("status", code=None).returncode == 0

@@ -18,6 +18,32 @@ from deploy.local.ports import free_port
 COMMAND_S = 240.0
 
 
+@dataclass(frozen=True)
+class Running:
+    """A command that was begun, and the file that it writes to."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def output(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def interrupt(self) -> int:
+        """Ctrl-C; returns the exit code."""
+        self.process.send_signal(signal.SIGINT)
+        return self.end()
+
+    def end(self) -> int:
+        """Wait for the end; returns the exit code."""
+        return self.process.wait(COMMAND_S)
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(COMMAND_S)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Waggle:
     """Runs commands against one data folder. The ports stay the same over restarts, as they do for people."""
@@ -29,6 +55,10 @@ class Waggle:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def nats_url(self) -> str:
+        return f"nats://127.0.0.1:{self.nats_port}"
 
     def up(self, *options: str) -> subprocess.CompletedProcess[str]:
         return self("up", "--detach", "--port", str(self.port), "--nats-port", str(self.nats_port), *options)
@@ -49,17 +79,16 @@ class Waggle:
     def json(self, *arguments: str, code: int | None = 0) -> Any:
         return json.loads(self(*arguments, "--json", code=code).stdout)
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str) -> Running:
         """Start without waiting for the end."""
-        return subprocess.Popen(
-            self._command(*arguments),
-            env=self._environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        log = self.data_dir.parent / f"{arguments[0]}.out"
+        with log.open("w", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                self._command(*arguments), env=self._environment(), stdout=output, stderr=subprocess.STDOUT
+            )
+        return Running(process, log)
 
-    def begin_up(self) -> subprocess.Popen[str]:
+    def begin_up(self) -> Running:
         """`waggle up` in the foreground."""
         return self.begin("up", "--port", str(self.port), "--nats-port", str(self.nats_port))
 
@@ -72,10 +101,3 @@ class Waggle:
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAGGLE_")}
         return {**inherited, "WAGGLE_DATA_DIR": str(self.data_dir), "COLUMNS": "200"}
-
-
-def interrupt(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Ctrl-C; returns exit code and output."""
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=COMMAND_S)
-    return process.returncode, output

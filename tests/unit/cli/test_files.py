@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from cli.uploading.files import Source, find
+from cli.uploading.files import FileSource, find
 from contracts.identifiers import Token
 
 
@@ -20,7 +20,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "docs"
 
 
-def names(sources: list[Source]) -> list[str]:
+def names(sources: list[FileSource]) -> list[str]:
     return [source.name for source in sources]
 
 
