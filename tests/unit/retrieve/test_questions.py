@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tests.support.waiting import until
+from workers.encoding.base import Vector
+from workers.encoding.simulated import SimulatedEmbedder
+from workers.retrieve.questions import QuestionEncoder
+
+
+class WatchedEmbedder(SimulatedEmbedder):
+    """Waits at the gate before it encodes, and remembers what came together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.gate.set()
+        self.calls: list[list[str]] = []
+        self.threads: set[str] = set()
+        self.error: Exception | None = None
+
+    def encode_questions(self, questions: Sequence[str]) -> Vector:
+        self.calls.append(list(questions))
+        self.threads.add(threading.current_thread().name)
+        self.gate.wait(10)
+        if self.error:
+            raise self.error
+        return super().encode_questions(questions)
+
+
+@pytest.fixture
+def embedder():
+    return WatchedEmbedder()
+
+
+@pytest.fixture
+async def encoder(embedder):
+    encoder = QuestionEncoder(lambda: embedder)
+    await encoder.start()
+    yield encoder
+    embedder.gate.set()
+    await encoder.stop()
+
+
+async def test_questions_that_come_while_it_is_busy_are_encoded_together(encoder, embedder):
+    embedder.gate.clear()
+    first = asyncio.create_task(encoder.encode("first"))
+    await until(lambda: embedder.calls == [["first"]])
+    others = [asyncio.create_task(encoder.encode(f"q{i}")) for i in range(5)]
+    await asyncio.sleep(0)
+    embedder.gate.set()
+    vectors = await asyncio.gather(first, *others)
+    assert embedder.calls == [["first"], ["q0", "q1", "q2", "q3", "q4"]]
+    assert len(embedder.threads) == 1
+    expected = SimulatedEmbedder().encode_questions(["first", "q0", "q1", "q2", "q3", "q4"])
+    np.testing.assert_array_equal(np.stack(vectors), expected)
+
+
+async def test_an_error_reaches_everyone_who_asked_and_the_next_question_is_encoded(encoder, embedder):
+    embedder.error = RuntimeError("out of memory")
+    outcomes = await asyncio.gather(encoder.encode("a"), encoder.encode("b"), return_exceptions=True)
+    assert [str(outcome) for outcome in outcomes] == ["out of memory"] * 2
+    embedder.error = None
+    assert (await encoder.encode("c")).shape == (384,)
+
+
+async def test_a_question_that_is_given_up_does_not_hold_up_the_others(encoder, embedder):
+    embedder.gate.clear()
+    given_up = asyncio.create_task(encoder.encode("given up"))
+    await until(lambda: embedder.calls == [["given up"]])
+    waiting = asyncio.create_task(encoder.encode("never encoded"))
+    kept = asyncio.create_task(encoder.encode("kept"))
+    await asyncio.sleep(0)
+    given_up.cancel()
+    waiting.cancel()
+    await asyncio.wait({given_up, waiting})
+    embedder.gate.set()
+    assert (await kept).shape == (384,)
+    assert embedder.calls == [["given up"], ["kept"]]
+
+
+async def test_it_must_be_started_first():
+    encoder = QuestionEncoder(SimulatedEmbedder)
+    with pytest.raises(RuntimeError, match="start"):
+        await encoder.encode("too early")
+    await encoder.stop()
