@@ -156,6 +156,8 @@ async def _collected(backend: Backend, asked: Asked) -> Response:
         if isinstance(event, Retrieved):
             retrieved = event
         elif isinstance(event, Completed):
+            if retrieved is None and event.answer is None:  # the end outlived the passages: a broker died in between
+                raise problems.unavailable("The passages found were lost. Ask again.", query_id=asked.query_id)
             answer = answering.whole(event, retrieved, total_ms=asked.elapsed_ms)
             return Response(
                 answer.model_dump_json(), media_type="application/json", headers={HEADER_QUERY_ID: asked.query_id}

@@ -68,7 +68,7 @@ class AnswerPublisher:
         await asyncio.sleep(0)  # on its way before the next one, so that the order holds
 
     async def flush(self, tenant: str, query_id: str) -> None:
-        """Wait until all deltas of an answer are stored or lost; call it before the terminal."""
+        """Wait until all deltas of an answer are stored or lost; call it before the message is acknowledged."""
         while tasks := self._unacknowledged.get((tenant, query_id)):
             await asyncio.wait(tasks)
 

@@ -49,11 +49,12 @@ class Generating:
             async with self._cancellations.watch(request.tenant, request.query_id):
                 begun = time.perf_counter()
                 answer = await self._stream(request, attempt=delivery.attempt)
-                await self._replies.answers.flush(request.tenant, request.query_id)
                 spent_ms = round((time.perf_counter() - begun) * 1000, 3)
                 await self._complete(request, answer, {**request.timings_ms, "generate": spent_ms})
         except QueryCancelledError:
             return
+        finally:  # the pieces went out before the terminal, which does not wait until they are stored
+            await self._replies.answers.flush(request.tenant, request.query_id)
 
     async def fail(self, request: GenerateRequest, error: WaggleError) -> None:
         """End a query that cannot be answered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from contracts import subjects, topology
@@ -93,19 +94,15 @@ class Answering:
         )
 
     async def _tell(self, request: QueryRequest, found: Found, delivery: Delivery) -> None:
-        await self._replies.answers.retrieved(
-            Retrieved(
-                tenant=request.tenant,
-                query_id=request.query_id,
-                principal=request.principal,
-                passages=found.passages,
-                timings_ms=found.timings_ms,
-            )
-        )
-        if request.generate:
-            await self._hand_over(request, found, delivery)
-        else:
-            await self._finish(request, found)
+        telling = asyncio.create_task(self._tell_passages(request, found))
+        await asyncio.sleep(0)  # on its way before what follows, which need not wait until it is stored
+        try:
+            if request.generate:
+                await self._hand_over(request, found, delivery)
+            else:
+                await self._finish(request, found)
+        finally:
+            await telling
         await self._replies.events.query(
             QueryFact.RETRIEVED,
             tenant=request.tenant,
@@ -114,6 +111,17 @@ class Answering:
             passages=len(found.passages),
             top_score=found.passages[0].score if found.passages else None,
             timings_ms=found.timings_ms,
+        )
+
+    async def _tell_passages(self, request: QueryRequest, found: Found) -> None:
+        await self._replies.answers.retrieved(
+            Retrieved(
+                tenant=request.tenant,
+                query_id=request.query_id,
+                principal=request.principal,
+                passages=found.passages,
+                timings_ms=found.timings_ms,
+            )
         )
 
     async def _hand_over(self, request: QueryRequest, found: Found, delivery: Delivery) -> None:
