@@ -83,6 +83,17 @@ async def test_a_question_is_answered_in_one_document_with_its_citations(gateway
     assert set(answer) >= {"usage", "timings_ms"}
 
 
+async def test_a_search_whose_passages_were_lost_is_no_empty_success(gateway, workers):
+    async def forgetful(_: QueryRequest, stage: Stage) -> None:
+        await stage.completed(None)
+
+    workers.scenario = forgetful
+    response = await gateway.http.post("/v1/query", json={**QUESTION, "generate": False})
+
+    assert response.status_code == 503
+    assert "retry-after" in response.headers
+
+
 async def test_a_search_has_passages_and_no_answer(gateway):
     answer = (await gateway.http.post("/v1/query", json={**QUESTION, "generate": False})).json()
     assert answer["answer"] is None
