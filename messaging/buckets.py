@@ -9,9 +9,9 @@ from messaging.broker import Broker
 from messaging.errors import PublishRefusedError
 from messaging.storage import Storage, Stored
 
-_EXPECTED = "Nats-Expected-Last-Subject-Sequence"
+HEADER_EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 _OPERATION = "KV-Operation"
-_WRONG_LAST_SEQUENCE = frozenset({10071, 10164})
+ERR_WRONG_LAST = frozenset({10071, 10164})
 
 
 class StaleRevisionError(PublishRefusedError):
@@ -56,10 +56,10 @@ class Bucket:
         """
         try:
             ack = await self._broker.publish_bytes(
-                self.subject(key), value, stream=self.stream, headers={_EXPECTED: str(revision)}
+                self.subject(key), value, stream=self.stream, headers={HEADER_EXPECTED_LAST: str(revision)}
             )
         except PublishRefusedError as error:
-            if error.err_code in _WRONG_LAST_SEQUENCE:
+            if error.err_code in ERR_WRONG_LAST:
                 raise StaleRevisionError(f"{key} is not at revision {revision} any more") from error
             raise
         return int(ack.seq)

@@ -143,11 +143,12 @@ class Storage:
                     pause_s = SETTLE_S
                     await asyncio.sleep(SETTLE_S)
 
-    async def purge(self, stream: str, subject: str) -> None:
-        """Remove all messages of a subject (wildcards allowed)."""
+    async def purge(self, stream: str, subject: str, *, up_to: int | None = None) -> None:
+        """Remove all messages of a subject (wildcards allowed), or those up to a sequence."""
         self._require_connection(stream)
+        after = None if up_to is None else up_to + 1
         try:
-            await heeding_cancellation(self._broker.js.purge_stream(stream, subject=subject))
+            await heeding_cancellation(self._broker.js.purge_stream(stream, subject=subject, seq=after))
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(stream, error) from error
 

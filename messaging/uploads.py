@@ -18,12 +18,17 @@ from contracts import topology
 from contracts.errors import DocumentError, ErrorCode, TransientError
 from contracts.identifiers import new_id
 from messaging.broker import Broker
+from messaging.buckets import ERR_WRONG_LAST, HEADER_EXPECTED_LAST
+from messaging.errors import PublishRefusedError
 from messaging.redrive import Redrive
-from messaging.storage import Storage
+from messaging.storage import Storage, Stored
 
 CHUNK_BYTES = 128 * 1024
 READ_AHEAD = 8
 """Chunks asked for at once when reading: 1 MiB in memory."""
+
+MAX_TRIES = 40
+"""Of entering an object that others enter at the same moment."""
 
 Part = Literal["content", "text"]
 """`content` is what was uploaded; `text` is what was extracted from it, in UTF-8."""
@@ -88,14 +93,12 @@ class Uploads:
         is full. If it fails or is cancelled, nothing of it stays.
         """
         name = _name(tenant, document_id, generation, part)
-        before = await self._info(name)
         writing = _Writing(name)
         try:
             async for piece in _bounded(_recut(chunks), max_bytes):
                 await self._publish(self._chunks(writing.nuid), piece)
                 writing.add(piece)
-            info = json.dumps(writing.info(self._bucket, self._broker.clock.now().isoformat())).encode()
-            await self._publish(self._meta(name), info, headers={"Nats-Rollup": "sub"})
+            before = await self._enter(name, writing.info(self._bucket, self._broker.clock.now().isoformat()))
         except BaseException:
             await self._remove(f"half-written {name}", self._chunks(writing.nuid))
             raise
@@ -135,10 +138,9 @@ class Uploads:
         """Remove all parts of a generation, without a trace; what is not there is no error."""
         for part in ("content", "text"):
             name = _name(tenant, document_id, generation, part)
-            info = await self._info(name)
-            if info is not None:
-                await self._storage.purge(self._stream, self._meta(name))
-                await self._storage.purge(self._stream, self._chunks(info["nuid"]))
+            while (stored := await self._storage.last(self._stream, self._meta(name))) is not None:
+                await self._storage.purge(self._stream, self._meta(name), up_to=stored.sequence)
+                await self._storage.purge(self._stream, self._chunks(json.loads(stored.data)["nuid"]))
 
     async def close(self) -> None:
         """Give up removals that wait for the broker."""
@@ -148,10 +150,22 @@ class Uploads:
         """Purge a subject; when the broker is away, as soon as it is back. Goes on if the caller is cancelled."""
         await self._redrive.now_or_later(f"removing {what}", lambda: self._storage.purge(self._stream, subject))
 
+    async def _enter(self, name: str, info: dict[str, Any]) -> dict[str, Any] | None:
+        """Make the object known; returns the entry it replaced. Of several writers at once each replaces another one."""
+        for _ in range(MAX_TRIES):
+            stored = await self._storage.last(self._stream, self._meta(name))
+            headers = {"Nats-Rollup": "sub", HEADER_EXPECTED_LAST: str(stored.sequence if stored else 0)}
+            try:
+                await self._publish(self._meta(name), json.dumps(info).encode(), headers=headers)
+            except PublishRefusedError as refusal:
+                if refusal.err_code not in ERR_WRONG_LAST:
+                    raise
+            else:
+                return _read(stored)
+        raise DamagedUploadError(f"the upload {name} was replaced by others {MAX_TRIES} times in a row: write it again")
+
     async def _info(self, name: str) -> dict[str, Any] | None:
-        stored = await self._storage.last(self._stream, self._meta(name))
-        info: dict[str, Any] | None = json.loads(stored.data) if stored else None
-        return None if info is None or info.get("deleted") else info
+        return _read(await self._storage.last(self._stream, self._meta(name)))
 
     async def _publish(self, subject: str, payload: bytes, headers: dict[str, str] | None = None) -> None:
         """Not cut short by cancellation: a chunk stored after the purge that follows would be an orphan."""
@@ -200,6 +214,11 @@ class _Writing:
 
 def _name(tenant: str, document_id: str, generation: str, part: Part) -> str:
     return f"{tenant}/{document_id}/{generation}/{part}"
+
+
+def _read(stored: Stored | None) -> dict[str, Any] | None:
+    info: dict[str, Any] | None = json.loads(stored.data) if stored else None
+    return None if info is None or info.get("deleted") else info
 
 
 def _digest(sha: hashlib._Hash) -> str:

@@ -172,3 +172,14 @@ async def test_an_upload_removed_while_it_is_read_is_not_taken_for_whole(uploads
     with pytest.raises(DamagedUploadError):
         async for _ in reading:
             pass
+
+
+async def test_of_several_that_put_at_once_one_stays_and_the_others_leave_nothing(
+    uploads: Uploads, broker: Broker
+) -> None:
+    data = b"x" * 3 * CHUNK_BYTES
+    await asyncio.gather(*(put(uploads, data) for _ in range(4)))
+    assert await uploads.read_bytes("t", "d", "g", "content") == data
+    assert await stored_messages(broker) == 3 + 1
+    await uploads.delete("t", "d", "g")
+    assert await stored_messages(broker) == 0
