@@ -12,7 +12,7 @@ class RecordingIndex:
 
     def __init__(self, *rows) -> None:
         self.rows = rows
-        self.searches = []
+        self.searches: list[dict[str, object]] = []
 
     async def search(self, tenant, *, text, vector, limit, filters, visible=None):
         self.searches.append({"tenant": tenant, "text": text, "vector": vector, "limit": limit, "filters": filters})

@@ -1,0 +1,182 @@
+"""The generate worker on a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from contracts import subjects, topology
+from contracts.answers import Cancelled, Completed, Delta, Failed
+from contracts.errors import ErrorCode, PermanentError, TransientError
+from contracts.events import QueryFact
+from contracts.queries import GenerateRequest
+from contracts.settings import GenerateSettings
+from contracts.topology import Topology
+from deploy.local.nats_server import NatsServer
+from messaging.answers import AnswerReader, AnyEvent
+from messaging.app import WorkerApp
+from messaging.broker import Broker
+from messaging.queries import Queries
+from messaging.terminals import Terminals
+from tests.broker.answering_stage import TENANT, TEXTS, generate_request, is_told, told
+from tests.support.letters import dead_letters
+from tests.support.topologies import brisk
+from tests.support.waiting import until
+from tests.support.workers import running
+from workers.generate.base import Answer, Piece, Prompt
+from workers.generate.extractive import ExtractiveGenerator
+from workers.generate.worker import build
+
+
+@pytest.fixture
+def table() -> Topology:
+    return brisk(max_deliver=3)
+
+
+@pytest.fixture
+def settings(nats_server: NatsServer, tmp_path: Path) -> GenerateSettings:
+    return GenerateSettings(nats_url=nats_server.url, data_dir=tmp_path)
+
+
+@pytest.fixture
+def app(settings: GenerateSettings, table: Topology, broker: Broker) -> WorkerApp:
+    return build(settings, table=table)
+
+
+class Stubborn:
+    """Says one piece, then waits or fails as it is told; after so many failures it answers."""
+
+    def __init__(self, *, error: Exception | None = None, failures: int = 1000, waits: bool = False) -> None:
+        self.begun = asyncio.Event()
+        self.stopped = asyncio.Event()
+        self._error = error
+        self._failures = failures
+        self._waits = waits
+
+    async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
+        self.begun.set()
+        yield Piece(text=f"try {self._failures}")
+        try:
+            if self._waits:
+                await asyncio.Event().wait()
+        finally:
+            self.stopped.set()
+        self._failures -= 1
+        if self._error and self._failures >= 0:
+            raise self._error
+        async for item in ExtractiveGenerator().generate(prompt):
+            yield item
+
+
+async def publish(broker: Broker, request: GenerateRequest, *, track: str = "stable") -> None:
+    await broker.publish(
+        subjects.generate_request(TENANT, track), request, stream=topology.GENERATE, message_id=request.query_id
+    )
+
+
+async def answered(broker: Broker, request: GenerateRequest) -> list[AnyEvent]:
+    async with AnswerReader(broker).open(TENANT, request.query_id) as stream:
+        await publish(broker, request)
+        return [event async for event in stream.events(timeout_s=20)]
+
+
+async def is_done(broker: Broker) -> bool:
+    return (await broker.js.stream_info(topology.GENERATE.name)).state.messages == 0
+
+
+async def test_an_answer_is_streamed_and_ends_whole_with_its_citations(app: WorkerApp, broker: Broker) -> None:
+    async with running(app):
+        *deltas, completed = await answered(broker, generate_request(broker))
+        await until(lambda: is_told(broker, QueryFact.COMPLETED))
+    assert isinstance(completed, Completed)
+    assert completed.answered
+    assert "".join(d.text for d in deltas if isinstance(d, Delta)) == completed.answer
+    assert [d.id for d in deltas if isinstance(d, Delta)] == [f"1.{n}" for n in range(1, len(deltas) + 1)]
+    assert completed.citations[0].quote == TEXTS[0]
+    assert completed.usage.completion_tokens > 0
+    assert completed.timings_ms["search"] == 1.0
+    assert completed.timings_ms["generate"] >= 0
+
+
+async def test_parameters_reach_the_generator(app: WorkerApp, broker: Broker) -> None:
+    async with running(app):
+        *_, completed = await answered(broker, generate_request(broker, max_tokens=3))
+    assert isinstance(completed, Completed)
+    assert completed.usage.completion_tokens == 3
+
+
+async def test_a_generation_that_fails_once_is_tried_again_and_its_first_pieces_are_void(
+    settings: GenerateSettings, table: Topology, broker: Broker
+) -> None:
+    generator = Stubborn(error=TransientError("away", retry_after_s=0.05), failures=1)
+    async with running(build(settings, generator=generator, table=table)):
+        *deltas, completed = await answered(broker, generate_request(broker))
+    assert isinstance(completed, Completed)
+    assert {d.id.split(".")[0] for d in deltas if isinstance(d, Delta)} >= {"2"}
+
+
+@pytest.mark.parametrize("error", [PermanentError("no model"), TransientError("away", retry_after_s=0.05)])
+async def test_a_generation_that_cannot_succeed_ends_the_query_with_the_reason(
+    settings: GenerateSettings, table: Topology, broker: Broker, error: Exception
+) -> None:
+    async with running(build(settings, generator=Stubborn(error=error), table=table)):
+        *_, failed = await answered(broker, generate_request(broker))
+        await until(lambda: is_told(broker, QueryFact.FAILED))
+        await until(lambda: is_done(broker))
+    assert isinstance(failed, Failed)
+    assert (failed.code, failed.retryable) == (ErrorCode.GENERATION_FAILED, True)
+    assert str(error) in failed.message
+    assert len(await dead_letters(broker)) == 1
+
+
+async def test_a_withdrawn_query_stops_its_generation(
+    settings: GenerateSettings, table: Topology, broker: Broker
+) -> None:
+    generator, request = Stubborn(waits=True), generate_request(broker)
+    async with running(build(settings, generator=generator, table=table)):
+        await publish(broker, request)
+        await generator.begun.wait()
+        await Queries(broker).cancel(TENANT, request.query_id)
+        await asyncio.wait_for(generator.stopped.wait(), 10)
+        await until(lambda: is_done(broker))
+    assert isinstance(await Terminals(broker).find(TENANT, request.query_id), Cancelled)
+    assert await told(broker, QueryFact.COMPLETED) == 0
+    assert await dead_letters(broker) == []
+
+
+async def test_a_generation_that_reaches_its_deadline_is_stopped_and_said_so(
+    settings: GenerateSettings, table: Topology, broker: Broker
+) -> None:
+    generator = Stubborn(waits=True)
+    async with running(build(settings, generator=generator, table=table)):
+        *_, failed = await answered(broker, generate_request(broker, left_s=0.3))
+        await asyncio.wait_for(generator.stopped.wait(), 10)
+    assert isinstance(failed, Failed)
+    assert failed.code == ErrorCode.DEADLINE_EXCEEDED
+
+
+async def test_a_canary_answers_its_own_track_only(settings: GenerateSettings, table: Topology, broker: Broker) -> None:
+    canary, stable = generate_request(broker), generate_request(broker)
+    own = settings.model_copy(update={"track": "canary"})
+    async with running(build(own, table=table)):
+        await publish(broker, stable)
+        await publish(broker, canary, track="canary")
+        await until(lambda: is_told(broker, QueryFact.COMPLETED))
+    assert await Terminals(broker).find(TENANT, canary.query_id) is not None
+    assert await Terminals(broker).find(TENANT, stable.query_id) is None
+
+
+async def test_a_generator_that_never_answers_is_an_error_of_its_own(
+    settings: GenerateSettings, table: Topology, broker: Broker
+) -> None:
+    class Silent:
+        async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
+            yield Piece(text="so")
+
+    async with running(build(settings, generator=Silent(), table=brisk(max_deliver=1))):
+        *_, failed = await answered(broker, generate_request(broker))
+    assert isinstance(failed, Failed)
+    assert "without an answer" in failed.message
