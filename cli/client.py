@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -83,9 +83,11 @@ class GatewayClient:
     async def document(self, document_id: str) -> Document:
         return self._read(Document, (await self._request("GET", f"/v1/documents/{document_id}")).json())
 
-    async def documents(self, *, state: str | None = None, limit: int | None = None, cursor: str | None = None) -> Page:
-        """One page; `next` is the cursor of the following one."""
-        asked = {"state": state, "limit": limit, "cursor": cursor}
+    async def documents(
+        self, *, states: Sequence[str] = (), limit: int | None = None, cursor: str | None = None
+    ) -> Page:
+        """One page, newest submission first; `next` is the cursor of the following one."""
+        asked = {"state": list(states) or None, "limit": limit, "cursor": cursor}
         parameters = {key: value for key, value in asked.items() if value is not None}
         return self._read(Page, (await self._request("GET", "/v1/documents", params=parameters)).json())
 

@@ -82,7 +82,7 @@ async def _list(state: str | None, limit: int) -> tuple[list[Document], bool]:
     async with gateway() as client:
         while True:
             wanted = min(PAGE, limit - len(found)) if limit else PAGE
-            page = await client.documents(state=state, limit=wanted, cursor=cursor)
+            page = await client.documents(states=[state] if state else [], limit=wanted, cursor=cursor)
             found += page.items
             cursor = page.next
             if cursor is None or (limit and len(found) >= limit):

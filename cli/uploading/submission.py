@@ -14,8 +14,9 @@ from cli.uploading.patience import PATIENCE_S, patiently
 
 UPLOADS_AT_ONCE = 4
 POLL_S = 0.5
-POLLED_AT_ONCE = 20
-"""Documents looked at in one round; with more under way each is looked at less often."""
+LOOKS_AT_ONCE = 8
+PAGE = 500
+UNFINISHED = ("submitted", "processing")
 ENDED = frozenset({"ready", "failed", "deleted"})
 
 
@@ -101,12 +102,30 @@ class Submission:
         return await patiently(lambda: source.send(self.client, self.metadata), patience_s=self.patience_s)
 
     async def _follow_all(self, uploads: asyncio.Task[None]) -> None:
+        """One list a round tells who is still on the way; only the others are looked at one by one."""
         while self._under_way or not uploads.done():
-            batch = [self._under_way.popleft() for _ in range(min(POLLED_AT_ONCE, len(self._under_way)))]
+            unfinished = await patiently(self._unfinished, patience_s=self.patience_s) if self._under_way else set()
+            ended = deque(each for each in self._under_way if each[1].document_id not in unfinished)
+            self._under_way = deque(each for each in self._under_way if each[1].document_id in unfinished)
             async with asyncio.TaskGroup() as tasks:
-                for source, accepted in batch:
-                    tasks.create_task(self._look(source, accepted))
+                for _ in range(min(LOOKS_AT_ONCE, len(ended))):
+                    tasks.create_task(self._look_at(ended))
             await asyncio.sleep(POLL_S)
+
+    async def _unfinished(self) -> set[str]:
+        """The ids of all documents that have not ended."""
+        ids: set[str] = set()
+        cursor: str | None = None
+        while True:
+            page = await self.client.documents(states=UNFINISHED, limit=PAGE, cursor=cursor)
+            ids |= {document.document_id for document in page.items}
+            cursor = page.next
+            if cursor is None:
+                return ids
+
+    async def _look_at(self, queue: deque[tuple[Source, Uploaded]]) -> None:
+        while queue:
+            await self._look(*queue.popleft())
 
     async def _look(self, source: Source, accepted: Uploaded) -> None:
         document = await self._document(accepted.document_id)

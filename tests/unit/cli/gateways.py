@@ -66,6 +66,8 @@ class FakeGateway:
             return httpx.Response(200, json={"status": "ready", "checks": []})
         if route == ("POST", "/v1/documents"):
             return self._submit(body)
+        if route == ("GET", "/v1/documents"):
+            return httpx.Response(200, json={"items": [], "next": None})
         if route == ("POST", "/v1/query"):
             return self._query(json.loads(body))
         if request.url.path.startswith("/v1/documents/"):
