@@ -56,7 +56,7 @@ async def _questions(stack: RunningStack, document_ids: list[str]) -> list[Figur
     baseline = InProcess(index_path=stack.data_dir / "index", records=await records_of(stack.nats_url, document_ids))
     await baseline.start()
     try:
-        return await query.measure(stack.url, baseline, questions())
+        return await query.measure(stack.url, baseline, questions("en"), questions("zh"))
     finally:
         await baseline.stop()
 

@@ -71,10 +71,7 @@ def short_documents(count: int, *, seed: int = 7) -> Iterator[Text]:
         yield Text(document_id=f"short-{n}", name=f"hive-{n}.txt", text=text)
 
 
-def questions() -> list[str]:
-    """The questions of our own set, both languages alternating."""
-    asked = [
-        [q["question"] for q in json.loads((QUALITY / f"{lang}.json").read_text())["questions"]]
-        for lang in ("en", "zh")
-    ]
-    return [question for pair in zip(*asked, strict=False) for question in pair]
+def questions(language: str) -> list[str]:
+    """The questions of our own set."""
+    asked = json.loads((QUALITY / f"{language}.json").read_text(encoding="utf-8"))["questions"]
+    return [question["question"] for question in asked]
