@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
+# Trust what the system trusts, where it has a list: a network with a certificate authority of its own then just works.
+export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),true,false)
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check bench docs lock clean
 
