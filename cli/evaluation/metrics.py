@@ -48,7 +48,7 @@ def report(asked: Asked, unanswerable: Sequence[Reply], exact: Sequence[bool]) -
         hit_at_1=_share(_finds_document(q, r.passages[:1]) for q, r in asked),
         hit_at_5=_share(_finds_document(q, r.passages[:LOOKED_AT]) for q, r in asked),
         passage_at_5=_share(any(holds(p.text, q.answers) for p in r.passages[:LOOKED_AT]) for q, r in asked),
-        answer_holds_span=_share(r.answered and holds(without_marks(r.answer), q.answers) for q, r in asked),
+        answer_holds_span=_share(r.answered and _says(r.answer, q.answers) for q, r in asked),
         false_refusals=_share(not r.answered for _, r in asked),
         unanswerable_recognised=_share(not r.answered for r in unanswerable),
         citations_exact=_share(exact),
@@ -59,6 +59,11 @@ def holds(text: str, wordings: Iterable[str]) -> bool:
     """Whether `text` contains one of `wordings`, whatever their case and white space."""
     folded = _folded(text)
     return any(_folded(wording) in folded for wording in wordings)
+
+
+def _says(answer: str, wordings: Sequence[str]) -> bool:
+    """As it stands, too: documents have marks like `[7]` of their own, and an answer may quote them."""
+    return holds(answer, wordings) or holds(without_marks(answer), wordings)
 
 
 def without_marks(answer: str) -> str:

@@ -52,5 +52,13 @@ def test_spans_are_found_whatever_their_case_and_white_space(text, expected):
     assert holds(text, ["B c"]) is expected
 
 
+def test_marks_that_a_document_has_of_its_own_are_part_of_the_answer():
+    quoting = reply("It was shown [7] twice. [1]")
+    figures = report(
+        [(question(answers=("shown [7] twice",)), quoting), (question(answers=("twice.",)), quoting)], [], []
+    )
+    assert figures.answer_holds_span == 1
+
+
 def test_citation_marks_are_no_part_of_the_answer():
     assert without_marks("One. [1][2] Two. [3]") == "One. Two."
