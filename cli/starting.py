@@ -16,7 +16,6 @@ from deploy.local.layout import Layout
 from deploy.local.readiness import Stage, Status, watch
 from deploy.local.stack import LocalStack
 from deploy.local.stopping import stop
-from deploy.local.supervision import ProcessInfo
 
 _STYLES = {Stage.READY: "green", Stage.STARTING: "cyan", Stage.RESTARTING: "yellow", Stage.WAITING: "dim"}
 
@@ -44,7 +43,7 @@ def take_down(layout: Layout) -> bool:
     """Stop the stack of a data folder, showing who still has to end. False when nothing ran."""
     screen = messages()
     with Live(console=screen, transient=True, refresh_per_second=8) as live:
-        stopped = stop(layout, on_change=lambda processes: live.update(_remaining(processes)))
+        stopped = stop(layout, on_progress=lambda alive: live.update(_remaining(alive)))
     if stopped:
         screen.print("Stopped.", style="dim")
     return stopped
@@ -63,6 +62,5 @@ def _progress(statuses: list[Status]) -> Group:
     return Group(Spinner("dots", text=f"{ready} of {len(statuses)} processes ready"), *lines)
 
 
-def _remaining(processes: list[ProcessInfo]) -> Spinner:
-    alive = [p.name for p in processes if p.state in {"RUNNING", "STOPPING", "STARTING"}]
+def _remaining(alive: list[str]) -> Spinner:
     return Spinner("dots", text=f"stopping; still to end: {', '.join(alive) or 'the supervisor'}")

@@ -68,9 +68,9 @@ class LocalStack:
                 self.stop()
                 raise
 
-    def stop(self, *, on_change: Callable[[list[ProcessInfo]], None] | None = None) -> None:
+    def stop(self) -> None:
         """Stop everything in order, within a bound."""
-        stop(self.layout, on_change=on_change)
+        stop(self.layout)
         if self._process is not None:
             self._process.wait()
 

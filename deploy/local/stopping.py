@@ -9,17 +9,17 @@ import psutil
 
 from deploy.local import leftovers
 from deploy.local.layout import Layout
-from deploy.local.supervision import ProcessInfo, Supervisor, SupervisorGoneError
+from deploy.local.supervision import Supervisor, SupervisorGoneError
 
 STOP_SLACK_S = 30.0
 """On top of what the groups may take one after the other."""
-POLL_S = 0.1
+POLL_S = 0.2
 
 
-def stop(layout: Layout, *, on_change: Callable[[list[ProcessInfo]], None] | None = None) -> bool:
+def stop(layout: Layout, *, on_progress: Callable[[list[str]], None] | None = None) -> bool:
     """Stop the stack of a data folder: gateway, workers, keeper, broker. False when nothing ran.
 
-    Bounded: a process that does not end in its time is killed, and so is a supervisor that does not. What a killed
+    `on_progress` hears now and then which programs are still alive. Bounded: a process that does not end in its time is killed, and so is a supervisor that does not. What a killed
     supervisor left behind is stopped too.
     """
     supervisor = Supervisor(layout)
@@ -28,38 +28,24 @@ def stop(layout: Layout, *, on_change: Callable[[list[ProcessInfo]], None] | Non
         supervisor.shut_down()
     except (SupervisorGoneError, psutil.NoSuchProcess):
         return _stop_leftovers(layout)
-    if not _await_end(process, supervisor, bound_s=_bound_s(layout), on_change=on_change):
+    if not _await_end(process, layout, on_progress):
         process.kill()
         process.wait(STOP_SLACK_S)
     _stop_leftovers(layout)
     return True
 
 
-def _await_end(
-    process: psutil.Process,
-    supervisor: Supervisor,
-    *,
-    bound_s: float,
-    on_change: Callable[[list[ProcessInfo]], None] | None,
-) -> bool:
-    deadline = time.monotonic() + bound_s
+def _await_end(process: psutil.Process, layout: Layout, on_progress: Callable[[list[str]], None] | None) -> bool:
+    deadline = time.monotonic() + _bound_s(layout)
     while time.monotonic() < deadline:
+        if on_progress is not None:
+            on_progress(sorted(leftovers.find(layout)))  # a supervisor that shuts down tells nothing any more
         try:
             process.wait(POLL_S)
         except psutil.TimeoutExpired:
-            _report(supervisor, on_change)
-        else:
-            return True
+            continue
+        return True
     return False
-
-
-def _report(supervisor: Supervisor, on_change: Callable[[list[ProcessInfo]], None] | None) -> None:
-    if on_change is None:
-        return
-    try:
-        on_change(supervisor.processes())
-    except SupervisorGoneError:  # it ended between two looks
-        return
 
 
 def _bound_s(layout: Layout) -> float:

@@ -151,6 +151,16 @@ def test_a_killed_supervisors_processes_are_stopped_by_down(layout: Layout, tmp_
     assert leftovers.find(layout) == {}
 
 
+def test_stopping_tells_who_is_still_alive(stack: LocalStack, layout: Layout) -> None:
+    start(stack)
+    _await_running(stack)
+    told: list[list[str]] = []
+
+    assert stop(layout, on_progress=told.append)
+
+    assert any("keeper-1" in names for names in told)
+
+
 def test_stopping_what_does_not_run_says_so(layout: Layout) -> None:
     layout.create()
 
