@@ -22,7 +22,7 @@ class Ran:
 @pytest.fixture
 def fake_gateway(monkeypatch: pytest.MonkeyPatch) -> FakeGateway:
     made = FakeGateway()
-    for module in ("ask", "documents", "fleet", "ingest", "load"):
+    for module in ("ask", "documents", "evaluate", "fleet", "ingest", "load"):
         monkeypatch.setattr(f"cli.{module}.gateway", made.client)
     return made
 

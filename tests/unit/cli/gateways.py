@@ -12,6 +12,7 @@ import httpx
 
 from cli.client import GatewayClient
 
+ANSWER_QUOTE = "counted every two\nweeks"
 ANSWER = {
     "query_id": "q1",
     "status": "completed",
@@ -20,7 +21,7 @@ ANSWER = {
     "citations": [
         {
             "n": 1, "document_id": "d1", "name": "handbook.pdf", "page": 3, "heading": None,
-            "start": 10, "end": 30, "quote": "counted every two\nweeks", "generation": "g1",
+            "start": 10, "end": 30, "quote": ANSWER_QUOTE, "generation": "g1",
         }
     ],
     "usage": {"prompt_tokens": 10, "completion_tokens": 4},
@@ -58,7 +59,7 @@ class FakeGateway:
     def client(self) -> GatewayClient:
         return GatewayClient("http://gateway", transport=httpx.MockTransport(self.handle))
 
-    async def handle(self, request: httpx.Request) -> httpx.Response:
+    async def handle(self, request: httpx.Request) -> httpx.Response:  # noqa: PLR0911  (one per route)
         self.requests.append(request)
         body = await request.aread()
         route = (request.method, request.url.path)
@@ -70,6 +71,8 @@ class FakeGateway:
             return httpx.Response(200, json={"items": [], "next": None})
         if route == ("POST", "/v1/query"):
             return self._query(json.loads(body))
+        if request.url.path.endswith("/text"):
+            return httpx.Response(200, text=ANSWER_QUOTE)
         if request.url.path.startswith("/v1/documents/"):
             return self._document(request.method, request.url.path.rsplit("/", 1)[1])
         return problem(404, "not_found", "There is nothing at this path.")
@@ -80,12 +83,14 @@ class FakeGateway:
             if isinstance(refusal, httpx.TransportError):
                 raise refusal
             return refusal
-        document_id = _field(body, rb'name="document_id"\r\n\r\n([^\r]+)')
-        name = _field(body, rb'filename="([^"]+)"')
+        given = json.loads(body) if body.startswith(b"{") else {}
+        document_id = given.get("document_id") or _field(body, rb'name="document_id"\r\n\r\n([^\r]+)')
+        name = given.get("name") or _field(body, rb'filename="([^"]+)"')
         version = self.documents.get(document_id, {}).get("version", 0) + 1
         accepted = {"document_id": document_id, "name": name, "version": version, "state": "submitted"}
         self.documents[document_id] = accepted
-        return httpx.Response(202, json={"items": [{**accepted, "unchanged": False}]})
+        accepted = {**accepted, "unchanged": False}
+        return httpx.Response(202, json=accepted if given else {"items": [accepted]})
 
     def _document(self, method: str, document_id: str) -> httpx.Response:
         found = self.documents.get(document_id)
