@@ -119,6 +119,7 @@ class Running:
         try:
             if await self._unless_stopped(self._start(broker, telemetry)):
                 self._work(broker, telemetry, tasks)
+                await self._unless_stopped(self._parts.checks.look())  # what was seen while starting no longer holds
                 await heartbeats.publish()
                 await self._parts.stopping.wait()
         finally:
