@@ -28,6 +28,7 @@ def _view(member: Member) -> MemberView:
         service=told.service,
         instance=told.instance,
         host=told.host,
+        pid=told.pid,
         version=told.version,
         track=told.track,
         state=told.state,

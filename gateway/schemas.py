@@ -141,6 +141,7 @@ class Member(Wire):
     service: str
     instance: str
     host: str
+    pid: int
     version: str
     track: str
     state: str
