@@ -12,10 +12,9 @@ from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT, Token
 from contracts.message import Message, Value
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Metadata = dict[
-    Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")],
-    Annotated[str, StringConstraints(max_length=1024)],
-]
+MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+MetadataValue = Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")]
+Metadata = dict[MetadataKey, MetadataValue]
 """What a user attaches to a document and may filter by: at most 32 string pairs."""
 
 MAX_METADATA_PAIRS = 32

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from contracts.documents import Metadata
+from contracts.documents import Metadata, MetadataKey, MetadataValue
 from contracts.identifiers import DEFAULT_TENANT, Token, new_id
 from contracts.message import Message, Value
 
@@ -28,7 +28,7 @@ class Filters(Value):
     """Restricts a search. All given conditions must hold; within one condition any value may match."""
 
     document_ids: tuple[Token, ...] = Field(default=(), max_length=100)
-    metadata: dict[str, tuple[str, ...]] = Field(default_factory=dict, max_length=16)
+    metadata: dict[MetadataKey, tuple[MetadataValue, ...]] = Field(default_factory=dict, max_length=16)
 
 
 class GenerationParameters(Value):

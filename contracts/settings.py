@@ -82,7 +82,15 @@ class BrokerSettings(Settings):
     )
 
 
-class ProcessSettings(BrokerSettings):
+class StateSettings(Settings):
+    """Where local state is kept."""
+
+    data_dir: Path = Field(
+        default=Path(".waggle"), description="Local state: broker store, index, logs.", examples=["/var/lib/waggle"]
+    )
+
+
+class ProcessSettings(BrokerSettings, StateSettings):
     """What every process of the fleet has."""
 
     instance: str = Field(
@@ -90,6 +98,7 @@ class ProcessSettings(BrokerSettings):
         pattern=r"^[A-Za-z0-9_-]{1,128}$",
         description="Identity of this process among its replicas.",
         examples=["embed-1"],
+        json_schema_extra={"shown": "host name and process id"},
     )
     track: str = Field(
         default="stable",
@@ -108,9 +117,6 @@ class ProcessSettings(BrokerSettings):
     )
     drain_timeout_s: float = Field(
         default=25.0, gt=0, description="On SIGTERM, how long work in hand may take to finish.", examples=[25]
-    )
-    data_dir: Path = Field(
-        default=Path(".waggle"), description="Local state: broker store, index, logs.", examples=["/var/lib/waggle"]
     )
 
 
@@ -158,16 +164,19 @@ class IndexKind(StrEnum):
     LANCEDB = "lancedb"
 
 
-class IndexSettings(Settings):
+class IndexSettings(StateSettings):
     """Where chunks are searched."""
 
     index: IndexKind = Field(default=IndexKind.LANCEDB, description="Vector index.", examples=["lancedb"])
     index_path: Path = Field(
-        default=Path(".waggle/index"), description="Folder of the LanceDB index.", examples=["/var/lib/waggle/index"]
+        default_factory=lambda known: Path(known["data_dir"]) / "index",
+        description="Folder of the LanceDB index.",
+        examples=["/var/lib/waggle/index"],
+        json_schema_extra={"shown": "`index` in `WAGGLE_DATA_DIR`"},
     )
 
 
-class IngestSettings(ProcessSettings, EncoderSettings):
+class IngestSettings(EncoderSettings, ProcessSettings):
     """The ingest worker. It counts tokens as the encoder does."""
 
     ingest_concurrency: int = Field(default=2, ge=1, le=64, description="Documents parsed at once.", examples=[2])
@@ -184,13 +193,13 @@ class IngestSettings(ProcessSettings, EncoderSettings):
     )
 
 
-class EmbedSettings(ProcessSettings, EncoderSettings, IndexSettings):
+class EmbedSettings(EncoderSettings, ProcessSettings, IndexSettings):
     """The embed worker."""
 
     embed_gather_ms: float = Field(
         default=20.0, ge=0, description="How long to gather messages into one batch, in ms.", examples=[20]
     )
-    embed_batch_messages: int = Field(default=16, ge=1, le=256, description="Most messages gathered.", examples=[16])
+    embed_batch_messages: int = Field(default=8, ge=1, le=256, description="Most messages gathered.", examples=[8])
 
 
 class Fusion(StrEnum):
@@ -198,7 +207,7 @@ class Fusion(StrEnum):
     RECIPROCAL_RANK = "rrf"
 
 
-class RetrieveSettings(ProcessSettings, EncoderSettings, IndexSettings):
+class RetrieveSettings(EncoderSettings, ProcessSettings, IndexSettings):
     """The retrieve worker."""
 
     retrieve_concurrency: int = Field(default=8, ge=1, le=256, description="Questions searched at once.", examples=[8])

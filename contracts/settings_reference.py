@@ -63,7 +63,7 @@ def _row(name: str, field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     value: Any = field.default
     if field.default_factory is not None:
-        return "host name and process id"
+        return str(field.json_schema_extra["shown"]) if isinstance(field.json_schema_extra, dict) else "computed"
     if value is None or value is PydanticUndefined or isinstance(value, SecretStr):
         return "unset"
     return f"`{value}`"
