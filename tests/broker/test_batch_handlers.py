@@ -120,7 +120,7 @@ async def test_a_batch_of_nothing_but_invalid_messages_never_reaches_the_handler
 async def test_when_the_handler_fails_each_item_is_tried_again(
     broker: Broker, worker: WorkerApp, batches: Batches
 ) -> None:
-    @worker.consumes_batches(CONSUMER, PurgeRequest, max_messages=4, gather_s=0.1, delays=QUICK)
+    @worker.consumes_batches(CONSUMER, PurgeRequest, max_messages=3, gather_s=0.6, delays=QUICK)
     async def handle(items: Items) -> None:
         batches.all.append(ids(items))
         for item in items:
