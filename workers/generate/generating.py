@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from contracts.answers import Completed, Delta, Failed
+from contracts.answers import Completed, Delta
 from contracts.documents import Failure
 from contracts.errors import ErrorCode, WaggleError
 from contracts.events import QueryFact
@@ -15,6 +15,7 @@ from messaging.broker import Broker
 from messaging.cancellation import Cancellations, QueryCancelledError
 from messaging.delivery import Delivery
 from messaging.events import Events
+from messaging.failing import end_failed
 from messaging.terminals import Terminals
 from workers.generate.base import Answer, Generator, Piece, Prompt
 
@@ -109,22 +110,7 @@ class Generating:
             )
 
     async def _end_badly(self, request: GenerateRequest, failure: Failure) -> None:
-        failed = Failed(
-            tenant=request.tenant,
-            query_id=request.query_id,
-            principal=request.principal,
-            code=failure.code,
-            message=failure.message,
-            retryable=True,
-        )
-        if await self._replies.terminals.end(failed):
-            await self._replies.events.query(
-                QueryFact.FAILED,
-                tenant=request.tenant,
-                query_id=request.query_id,
-                principal=request.principal,
-                failure=failure,
-            )
+        await end_failed(request, failure, terminals=self._replies.terminals, events=self._replies.events)
 
 
 def _delta(request: GenerateRequest, piece: Piece, *, id: str) -> Delta:

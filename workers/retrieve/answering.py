@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from contracts import subjects, topology
-from contracts.answers import Completed, Failed, Retrieved
+from contracts.answers import Completed, Retrieved
 from contracts.documents import Failure
 from contracts.errors import ErrorCode, WaggleError
 from contracts.events import QueryEvent, QueryFact
@@ -16,6 +16,7 @@ from messaging.broker import Broker
 from messaging.cancellation import Cancellations, QueryCancelledError
 from messaging.delivery import Delivery
 from messaging.events import Events
+from messaging.failing import end_failed
 from messaging.terminals import Terminals
 from workers.retrieve.searcher import Found, Searcher
 
@@ -60,14 +61,12 @@ class Answering:
 
     async def fail(self, request: QueryRequest, error: WaggleError) -> None:
         """End a question that cannot be searched for."""
-        await self._end_badly(
-            request, Failure(code=ErrorCode.RETRIEVAL_FAILED, message=f"The search failed: {error}"), retryable=True
-        )
+        await self._end_badly(request, Failure(code=ErrorCode.RETRIEVAL_FAILED, message=f"The search failed: {error}"))
 
     async def expire(self, request: QueryRequest, _: Delivery) -> None:
         """End a question whose deadline has passed before it was searched for."""
         message = "The deadline passed before the documents were searched. Ask again, or allow more time."
-        await self._end_badly(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message), retryable=True)
+        await self._end_badly(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
 
     async def _accept(self, request: QueryRequest, delivery: Delivery) -> None:
         """Tell the keeper which query this is, if the broker could not: its publisher left the id out of the headers."""
@@ -163,20 +162,5 @@ class Answering:
                 timings_ms=found.timings_ms,
             )
 
-    async def _end_badly(self, request: QueryRequest, failure: Failure, *, retryable: bool) -> None:
-        failed = Failed(
-            tenant=request.tenant,
-            query_id=request.query_id,
-            principal=request.principal,
-            code=failure.code,
-            message=failure.message,
-            retryable=retryable,
-        )
-        if await self._replies.terminals.end(failed):
-            await self._replies.events.query(
-                QueryFact.FAILED,
-                tenant=request.tenant,
-                query_id=request.query_id,
-                principal=request.principal,
-                failure=failure,
-            )
+    async def _end_badly(self, request: QueryRequest, failure: Failure) -> None:
+        await end_failed(request, failure, terminals=self._replies.terminals, events=self._replies.events)
