@@ -36,7 +36,7 @@ class World:
         """Older generations match best: they crowd out what may be seen."""
         return [
             candidate("row", document_id=d, generation=g, ordinal=ordinal)
-            for age in range(8)
+            for age in range(max(map(len, self.generations.values())))
             for d in DOCUMENTS
             for g in self.generations[d][age : age + 1]
             for ordinal in range(2)
