@@ -7,88 +7,24 @@ All streams are file streams: after a broker crash even the definition of a memo
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from contracts import subjects
+from contracts.declarations import (
+    MINUTE,
+    Consumer,
+    Discard,
+    GiB,
+    KeyValue,
+    MiB,
+    ObjectBucket,
+    Republish,
+    Retention,
+    Stream,
+)
 from contracts.queries import MAX_DEADLINE_S
 
-MiB = 1024 * 1024
-GiB = 1024 * MiB
-MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-
-
-class Retention(StrEnum):
-    WORK_QUEUE = "workqueue"
-    LIMITS = "limits"
-
-
-class Discard(StrEnum):
-    NEW = "new"
-    OLD = "old"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Republish:
-    """The broker itself copies each stored message from `source` to `destination`."""
-
-    source: str
-    destination: str
-    headers_only: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stream:
-    """A stream and why it is as it is."""
-
-    name: str
-    subjects: tuple[str, ...]
-    retention: Retention
-    discard: Discard
-    why: str
-    max_bytes: int
-    max_age_s: float | None = None
-    max_msgs_per_subject: int | None = None
-    discard_new_per_subject: bool = False
-    async_persist: bool = False
-    duplicate_window_s: float = 2 * MINUTE
-    republish: Republish | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Consumer:
-    """A durable pull consumer and why it is as it is.
-
-    `max_deliver` is for crashes: failures that a handler sees are retried with delays and dead-lettered before it.
-    """
-
-    durable: str
-    stream: Stream
-    filter_subject: str
-    why: str
-    ack_wait_s: float = 30.0
-    max_deliver: int = 10
-    max_ack_pending: int = 10_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class KeyValue:
-    """A KV bucket and why it is as it is."""
-
-    name: str
-    why: str
-    history: int = 1
-    ttl_s: float | None = None
-    max_bytes: int = 1 * GiB
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectBucket:
-    name: str
-    why: str
-    max_bytes: int
-
 
 INGEST = Stream(
     name="INGEST",
@@ -315,3 +251,50 @@ class Topology:
     consumers: tuple[Consumer, ...] = CONSUMERS
     key_values: tuple[KeyValue, ...] = KEY_VALUES
     object_buckets: tuple[ObjectBucket, ...] = field(default=OBJECT_BUCKETS)
+
+
+__all__ = [
+    "ADVISORIES",
+    "ALERTS",
+    "ANSWERS",
+    "ANSWERS_CACHE",
+    "APIKEYS",
+    "BATCHES",
+    "CONFIG",
+    "CONSUMERS",
+    "DAY",
+    "DLQ",
+    "DOCUMENTS",
+    "EMBED",
+    "EMBED_WORKERS",
+    "EVENTS",
+    "GENERATE",
+    "GENERATE_CANARY_WORKERS",
+    "GENERATE_STABLE_WORKERS",
+    "HOUR",
+    "INGEST",
+    "INGEST_WORKERS",
+    "KEEPER_ADVISORIES",
+    "KEY_VALUES",
+    "LEASES",
+    "MINUTE",
+    "OBJECT_BUCKETS",
+    "OPS",
+    "PURGE_WORKERS",
+    "QUERY",
+    "QUERY_WORKERS",
+    "SILENCES",
+    "STREAMS",
+    "TERMINALS",
+    "UPLOADS",
+    "Consumer",
+    "Discard",
+    "GiB",
+    "KeyValue",
+    "MiB",
+    "ObjectBucket",
+    "Republish",
+    "Retention",
+    "Stream",
+    "Topology",
+]
