@@ -83,5 +83,5 @@ def load(file: Path, *, documents: Path | None = None) -> Dataset:
     resolved = tuple(d.model_copy(update={"path": folder / d.path}) if d.path else d for d in dataset.documents)
     missing = [str(d.path) for d in resolved if d.path and not d.path.is_file()]
     if missing:
-        raise DatasetError(f"{file} names files that are not there: {', '.join(missing[:3])}")
+        raise DatasetError(f"{file} names files that are not there (see --documents): {', '.join(missing[:3])}")
     return dataset.model_copy(update={"documents": resolved})
