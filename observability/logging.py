@@ -100,4 +100,6 @@ def _masked(name: str, value: Any) -> Any:
 def _rendering(format: str, stream: TextIO) -> list[structlog.types.Processor]:  # noqa: A002
     if format == "json":
         return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    return [structlog.dev.ConsoleRenderer(colors=stream.isatty())]
+    # The usual tracebacks show local variables: contents and secrets, and a second of the event loop's time.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain)]

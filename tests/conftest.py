@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from contracts.settings import BrokerSettings, ProcessSettings
 from contracts.topology import Topology
@@ -14,6 +15,19 @@ from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.provisioning import provision
 from tests.support.topologies import brisk
+
+
+@pytest.fixture(autouse=True)
+def plain_logs() -> None:
+    """Tracebacks as processes write them; structlog's own default takes a second for each."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.dev.set_exc_info,
+            structlog.processors.TimeStamper(),
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.fixture

@@ -97,3 +97,24 @@ def test_text_is_for_people() -> None:
         structlog.reset_defaults()
     assert "disk is filling" in stream.getvalue()
     assert "free_gb=3" in stream.getvalue()
+
+
+def test_a_traceback_does_not_show_what_variables_held() -> None:
+    def fail() -> None:
+        content = "hunter" + "2"
+        raise OSError(len(content))
+
+    stream = io.StringIO()
+    before, level = logging.getLogger().handlers[:], logging.getLogger().level
+    try:
+        configure_logging(format="text", stream=stream)
+        try:
+            fail()
+        except OSError:
+            structlog.get_logger().exception("it failed")
+    finally:
+        logging.getLogger().handlers[:] = before
+        logging.getLogger().setLevel(level)
+        structlog.reset_defaults()
+    assert "OSError: 7" in stream.getvalue()
+    assert "hunter2" not in stream.getvalue()
