@@ -3,34 +3,16 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from contracts.answers import Completed, Delta
 from contracts.documents import Failure
 from contracts.errors import ErrorCode, WaggleError
 from contracts.events import QueryFact
 from contracts.queries import GenerateRequest
-from messaging.answers import AnswerPublisher
-from messaging.broker import Broker
 from messaging.cancellation import Cancellations, QueryCancelledError
 from messaging.delivery import Delivery
-from messaging.events import Events
-from messaging.failing import end_failed
-from messaging.terminals import Terminals
+from messaging.query_replies import QueryReplies
 from workers.generate.base import Answer, Generator, Piece, Prompt
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replies:
-    """Where answers go."""
-
-    answers: AnswerPublisher
-    terminals: Terminals
-    events: Events
-
-    @classmethod
-    def over(cls, broker: Broker) -> Replies:
-        return cls(answers=AnswerPublisher(broker), terminals=Terminals(broker), events=Events(broker))
 
 
 class Generating:
@@ -39,7 +21,7 @@ class Generating:
     A redelivered request is generated again as a higher attempt, which voids the pieces of the lower ones.
     """
 
-    def __init__(self, generator: Generator, replies: Replies, cancellations: Cancellations) -> None:
+    def __init__(self, generator: Generator, replies: QueryReplies, cancellations: Cancellations) -> None:
         self._generator = generator
         self._replies = replies
         self._cancellations = cancellations
@@ -59,14 +41,14 @@ class Generating:
 
     async def fail(self, request: GenerateRequest, error: WaggleError) -> None:
         """End a query that cannot be answered."""
-        await self._end_badly(
+        await self._replies.end_failed(
             request, Failure(code=ErrorCode.GENERATION_FAILED, message=f"No answer could be generated: {error}")
         )
 
     async def expire(self, request: GenerateRequest, _: Delivery) -> None:
         """End a query whose deadline has passed."""
         message = "The deadline passed before the answer was complete. Ask again, or allow more time."
-        await self._end_badly(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
+        await self._replies.end_failed(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
 
     async def _stream(self, request: GenerateRequest, *, attempt: int) -> Answer:
         prompt = Prompt(
@@ -108,9 +90,6 @@ class Generating:
                 citations=len(answer.citations),
                 timings_ms=timings_ms,
             )
-
-    async def _end_badly(self, request: GenerateRequest, failure: Failure) -> None:
-        await end_failed(request, failure, terminals=self._replies.terminals, events=self._replies.events)
 
 
 def _delta(request: GenerateRequest, piece: Piece, *, id: str) -> Delta:

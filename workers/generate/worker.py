@@ -11,9 +11,10 @@ from contracts.settings import GenerateSettings
 from messaging.app import WorkerApp
 from messaging.cancellation import Cancellations
 from messaging.delivery import Delivery
+from messaging.query_replies import QueryReplies
 from workers.generate.base import Generator
 from workers.generate.factory import build_generator
-from workers.generate.generating import Generating, Replies
+from workers.generate.generating import Generating
 
 TIME_LIMIT_S = 330.0
 """Above the longest deadline, which ends a generation before."""
@@ -72,7 +73,7 @@ class Parts:
         broker = self._app.broker
         self.cancellations = Cancellations(broker)
         await self.cancellations.start()
-        self.generating = Generating(self._generator, Replies.over(broker), self.cancellations)
+        self.generating = Generating(self._generator, QueryReplies.over(broker), self.cancellations)
 
     async def stop(self) -> None:
         await self.cancellations.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from contracts import subjects, topology
 from contracts.answers import Completed, Retrieved
@@ -11,31 +10,13 @@ from contracts.documents import Failure
 from contracts.errors import ErrorCode, WaggleError
 from contracts.events import QueryEvent, QueryFact
 from contracts.queries import DEFAULT_DEADLINE_S, GenerateRequest, QueryRequest
-from messaging.answers import AnswerPublisher
-from messaging.broker import Broker
 from messaging.cancellation import Cancellations, QueryCancelledError
 from messaging.delivery import Delivery
-from messaging.events import Events
-from messaging.failing import end_failed
-from messaging.terminals import Terminals
+from messaging.query_replies import QueryReplies
 from workers.retrieve.searcher import Found, Searcher
 
 STABLE = "stable"
 """Every question is answered on this track unless a rollout says otherwise."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Replies:
-    """Where the answers to questions go."""
-
-    broker: Broker
-    answers: AnswerPublisher
-    terminals: Terminals
-    events: Events
-
-    @classmethod
-    def over(cls, broker: Broker) -> Replies:
-        return cls(broker=broker, answers=AnswerPublisher(broker), terminals=Terminals(broker), events=Events(broker))
 
 
 class Answering:
@@ -44,7 +25,7 @@ class Answering:
     Everything is published under ids that are the same on a redelivery, so a repeated question changes nothing.
     """
 
-    def __init__(self, searcher: Searcher, replies: Replies, cancellations: Cancellations) -> None:
+    def __init__(self, searcher: Searcher, replies: QueryReplies, cancellations: Cancellations) -> None:
         self._searcher = searcher
         self._replies = replies
         self._cancellations = cancellations
@@ -61,12 +42,14 @@ class Answering:
 
     async def fail(self, request: QueryRequest, error: WaggleError) -> None:
         """End a question that cannot be searched for."""
-        await self._end_badly(request, Failure(code=ErrorCode.RETRIEVAL_FAILED, message=f"The search failed: {error}"))
+        await self._replies.end_failed(
+            request, Failure(code=ErrorCode.RETRIEVAL_FAILED, message=f"The search failed: {error}")
+        )
 
     async def expire(self, request: QueryRequest, _: Delivery) -> None:
         """End a question whose deadline has passed before it was searched for."""
         message = "The deadline passed before the documents were searched. Ask again, or allow more time."
-        await self._end_badly(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
+        await self._replies.end_failed(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
 
     async def _accept(self, request: QueryRequest, delivery: Delivery) -> None:
         """Tell the keeper which query this is, if the broker could not: its publisher left the id out of the headers."""
@@ -161,6 +144,3 @@ class Answering:
                 passages=len(found.passages),
                 timings_ms=found.timings_ms,
             )
-
-    async def _end_badly(self, request: QueryRequest, failure: Failure) -> None:
-        await end_failed(request, failure, terminals=self._replies.terminals, events=self._replies.events)

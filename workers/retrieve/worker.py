@@ -13,11 +13,12 @@ from messaging.app import WorkerApp
 from messaging.cancellation import Cancellations
 from messaging.delivery import Delivery
 from messaging.ledger import DocumentLedger
+from messaging.query_replies import QueryReplies
 from workers.encoding.base import Embedder
 from workers.encoding.factory import build_embedder
 from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
-from workers.retrieve.answering import Answering, Replies
+from workers.retrieve.answering import Answering
 from workers.retrieve.questions import QuestionEncoder
 from workers.retrieve.searcher import Searcher
 
@@ -91,7 +92,7 @@ class Parts:
             scripts=embedder.scripts,
             fusion=self._settings.fusion,
         )
-        self.answering = Answering(searcher, Replies.over(broker), self.cancellations)
+        self.answering = Answering(searcher, QueryReplies.over(broker), self.cancellations)
         await self._warm_up()
 
     async def stop(self) -> None:
