@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 
 from benchmarks import ingest, memory, quality, query, scaling
@@ -35,13 +35,13 @@ def query_part() -> list[Figure]:
         documents = [*sample_texts(), *short_documents(SHORT_DOCUMENTS)]
         submit(stack.url, documents)
         wait_ready(stack.url, [d.document_id for d in documents])
-        return asyncio.run(_questions(stack, [d.document_id for d in documents]))
+        return uvloop.run(_questions(stack, [d.document_id for d in documents]))
 
 
 def quality_part() -> list[Figure]:
     """How often the right passage and the right answer are found, on our own questions."""
     with running() as stack:
-        return asyncio.run(quality.measure(stack.url))
+        return uvloop.run(quality.measure(stack.url))
 
 
 PARTS: dict[str, Callable[[], list[Figure]]] = {

@@ -6,9 +6,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from benchmarks.client import Client
+from benchmarks.client import Asker
 from benchmarks.figures import Figure, against, percentile
 from benchmarks.in_process import InProcess
 
@@ -36,15 +35,15 @@ async def measure(url: str, baseline: InProcess, english: Sequence[str], chinese
 
 
 async def _latency(url: str, baseline: InProcess, asked: Iterator[str]) -> list[Figure]:
-    client = Client(url)
     stages: dict[str, list[float]] = {}
 
     async def over_http(question: str) -> None:
-        answer = await asyncio.to_thread(client.ask, question)
+        answer = await client.ask(question)
         for stage, took_ms in answer["timings_ms"].items():
             stages.setdefault(stage, []).append(took_ms)
 
-    ours, plain = await _pairs(over_http, baseline.ask, asked, count=PAIRS)
+    async with Asker.connected(url) as client:
+        ours, plain = await _pairs(over_http, baseline.ask, asked, count=PAIRS)
     return [
         against("query_p50", percentile(ours, 0.5), percentile(plain, 0.5), unit="ms", bar="<= 1.25"),
         against("query_p95", percentile(ours, 0.95), percentile(plain, 0.95), unit="ms", bar="<= 1.25"),
@@ -61,25 +60,20 @@ async def _latency(url: str, baseline: InProcess, asked: Iterator[str]) -> list[
 
 
 async def _search_latency(url: str, baseline: InProcess, asked: Iterator[str]) -> list[Figure]:
-    client = Client(url)
-
     async def over_http(question: str) -> None:
-        await asyncio.to_thread(client.ask, question, generate=False)
+        await client.ask(question, generate=False)
 
     async def in_process(question: str) -> None:
         await baseline.ask(question, generate=False)
 
-    ours, plain = await _pairs(over_http, in_process, asked, count=SEARCH_PAIRS)
+    async with Asker.connected(url) as client:
+        ours, plain = await _pairs(over_http, in_process, asked, count=SEARCH_PAIRS)
     return [against("search_p50", percentile(ours, 0.5), percentile(plain, 0.5), unit="ms", bar="<= 1.15")]
 
 
 async def _chinese_overhead(url: str, baseline: InProcess, asked: Iterator[str]) -> Figure:
-    client = Client(url)
-
-    async def over_http(question: str) -> None:
-        await asyncio.to_thread(client.ask, question)
-
-    ours, plain = await _pairs(over_http, baseline.ask, asked, count=SEARCH_PAIRS)
+    async with Asker.connected(url) as client:
+        ours, plain = await _pairs(client.ask, baseline.ask, asked, count=SEARCH_PAIRS)
     overhead = [a - b for a, b in zip(ours, plain, strict=True)]
     return Figure(name="query_overhead_zh_p50", value=percentile(overhead, 0.5), unit="ms")
 
@@ -107,7 +101,7 @@ async def _throughput(url: str, baseline: InProcess, asked: Iterator[str]) -> Fi
     for _ in range(ROUNDS):
         questions = [next(asked) for _ in range(ASKED)]
         plain.append(await _rate_in_process(baseline, questions))
-        ours.append(await asyncio.to_thread(_rate_over_http, url, questions))
+        ours.append(await _rate_over_http(url, questions))
     return against("query_throughput", sorted(ours)[1], sorted(plain)[1], unit="queries/s", bar=">= 0.9")
 
 
@@ -116,18 +110,20 @@ async def _rate_in_process(baseline: InProcess, questions: Sequence[str]) -> flo
         for question in share:
             await baseline.ask(question)
 
+    return await _rate(client, questions)
+
+
+async def _rate_over_http(url: str, questions: Sequence[str]) -> float:
+    async def client(share: Sequence[str]) -> None:
+        async with Asker.connected(url) as asker:
+            for question in share:
+                await asker.ask(question)
+
+    return await _rate(client, questions)
+
+
+async def _rate(client: Callable[[Sequence[str]], Awaitable[None]], questions: Sequence[str]) -> float:
+    """Questions per second, by so many clients at once that each ask their share one by one."""
     started = time.perf_counter()
     await asyncio.gather(*(client(questions[n::CLIENTS]) for n in range(CLIENTS)))
-    return len(questions) / (time.perf_counter() - started)
-
-
-def _rate_over_http(url: str, questions: Sequence[str]) -> float:
-    def client(share: Sequence[str]) -> None:
-        connection = Client(url)
-        for question in share:
-            connection.ask(question)
-
-    started = time.perf_counter()
-    with ThreadPoolExecutor(CLIENTS) as pool:
-        list(pool.map(client, (questions[n::CLIENTS] for n in range(CLIENTS))))
     return len(questions) / (time.perf_counter() - started)

@@ -49,12 +49,14 @@ QUERY = Stream(
     discard=Discard.NEW,
     max_bytes=256 * MiB,
     max_age_s=MAX_DEADLINE_S + MINUTE,
+    async_persist=True,
     republish=Republish(
         source=f"{subjects.QUERY_REQUESTS}.*",
         destination=f"{subjects.EVENTS}.query.accepted.{{{{wildcard(1)}}}}",
         headers_only=True,
     ),
-    why="Nobody waits longer than the longest deadline. The republished headers tell the keeper which query ends when.",
+    why="Nobody waits longer than the longest deadline. The republished headers, which are on the disk at once, tell the "
+    "keeper which query ends when: one that a power cut takes from this stream ends failed, and may be asked again.",
 )
 GENERATE = Stream(
     name="GENERATE",
@@ -63,6 +65,7 @@ GENERATE = Stream(
     discard=Discard.NEW,
     max_bytes=512 * MiB,
     max_age_s=MAX_DEADLINE_S + MINUTE,
+    async_persist=True,
     why="As QUERY; the second token is the release track, so that a canary can be fed a share.",
 )
 ANSWERS = Stream(

@@ -145,8 +145,14 @@ class Link:
         return self.backend
 
 
-async def _connected_backend(request: Request) -> Backend:
+def connected_backend(request: Request) -> Backend:
+    """The backend of the application that serves this request. Raises a 503 problem at once when there is none."""
     return cast("Link", request.app.state.link).require()
+
+
+async def _connected_backend(request: Request) -> Backend:
+    """A coroutine, since the framework sends plain functions to a thread."""
+    return connected_backend(request)
 
 
 Connected = Annotated[Backend, Depends(_connected_backend)]

@@ -19,11 +19,12 @@ from contracts.identifiers import Token
 from contracts.queries import MAX_DEADLINE_S
 from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
-from gateway.backend import Backend, Connected
-from gateway.identity import Identified
+from gateway.backend import Backend, Connected, connected_backend
+from gateway.identity import Identified, identify
 from gateway.openapi import json_body, refusals, stream
 from gateway.problems import Problem, ProblemCode
 from gateway.query_schemas import Answer, CancelledView, QueryBody
+from gateway.routing import DirectRoute
 
 router = APIRouter(prefix="/v1", tags=["queries"])
 log = structlog.get_logger(__name__)
@@ -35,24 +36,30 @@ _EVENTS = "retrieved, delta (any number), then one of completed, failed, cancell
 QueryId = Annotated[Token, Path(description="The query's id.", examples=["01JD5Y8Z0000000000000000AB"])]
 
 
-@router.post(
-    "/query",
-    response_model=Answer,
-    responses={200: stream(_EVENTS), **refusals(400, 409, 413, 415, 422, 500, 503, 504)},
-    openapi_extra=json_body(QueryBody),
-)
-async def ask(identity: Identified, backend: Connected, request: Request) -> Response:
+async def ask(request: Request) -> Response:
     """Ask a question; `generate: false` only searches.
 
     Answers by one JSON document, or with `stream: true` (or `Accept: text/event-stream`) by server-sent events. Closing
     the connection withdraws the question; a stream may be resumed within moments by its query id.
     """
+    identity, backend = await identify(), connected_backend(request)
     body = await backend.json.read(request, QueryBody, at_most=backend.limits.query_bytes)
     async with AsyncExitStack() as resources:
         asked = await resources.enter_async_context(backend.asking.ask(identity, body))
         if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
             return _streamed(backend, asked, resources.pop_all())
         return await _waited_for(backend, asked, request)
+
+
+router.add_api_route(
+    "/query",
+    ask,
+    methods=["POST"],
+    response_model=Answer,
+    responses={200: stream(_EVENTS), **refusals(400, 409, 413, 415, 422, 500, 503, 504)},
+    openapi_extra=json_body(QueryBody),
+    route_class_override=DirectRoute,
+)
 
 
 @router.get(

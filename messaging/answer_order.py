@@ -10,6 +10,8 @@ Position = tuple[int, int]
 
 _ID = re.compile(r"(\d{1,18})\.(\d{1,18})", re.ASCII)
 _START: Position = (-1, 0)
+_FIRST: Position = (0, 1)
+"""What was retrieved."""
 
 
 class AnswerOrder:
@@ -21,9 +23,16 @@ class AnswerOrder:
     def __init__(self, after: str | None = None) -> None:
         self._seen = _START if after is None else position(after)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything has been seen."""
+        return self._seen != _START
+
     def gap_before(self, event: Retrieved | Delta) -> bool:
         """Whether something between the last event and this one has not been seen."""
         attempt, number = position(event.id)
+        if not self.begun:
+            return (attempt, number) != _FIRST
         follows = self._seen[1] + 1 if attempt == self._seen[0] else 1
         return number > follows
 

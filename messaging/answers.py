@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
+from nats.js.api import PubAck
 from pydantic import ValidationError
 
 from contracts import subjects, topology
-from contracts.answers import ANSWER_EVENT, Delta, Retrieved
+from contracts.answers import ANSWER_EVENT, Completed, Delta, Retrieved
 from contracts.errors import TransientError, WaggleError
 from messaging.answer_order import AnswerOrder
 from messaging.broker import Broker
@@ -31,6 +32,8 @@ READER_BACKLOG = 1024
 AnyEvent = Retrieved | Delta | AnyTerminal
 Key = tuple[str, str]
 
+LOST = "a piece of an answer was lost, its terminal repairs it"
+
 log = structlog.get_logger(__name__)
 
 
@@ -43,7 +46,7 @@ class AnswerPublisher:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._unacknowledged: defaultdict[Key, set[asyncio.Task[None]]] = defaultdict(set)
+        self._unacknowledged: defaultdict[Key, set[asyncio.Future[PubAck]]] = defaultdict(set)
 
     @property
     def unacknowledged(self) -> int:
@@ -52,44 +55,53 @@ class AnswerPublisher:
 
     async def retrieved(self, event: Retrieved) -> None:
         """Publish the passages and wait until they are stored. Raises what `Broker.publish` raises."""
-        await self._publish(event)
+        await self._broker.publish(
+            subjects.answer(event.tenant, event.query_id), event, stream=topology.ANSWERS, message_id=_message_id(event)
+        )
 
     async def delta(self, event: Delta) -> None:
-        """Send the next piece; waits only while `WINDOW` earlier ones are not acknowledged.
+        """Send the next piece; waits only while `WINDOW` earlier ones are not acknowledged, and not for ever.
 
         A piece that is lost is no error: the terminal carries the whole answer.
         """
         key = (event.tenant, event.query_id)
-        while len(tasks := self._unacknowledged[key]) >= WINDOW:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(self._send(event))
-        tasks.add(task)
-        task.add_done_callback(lambda done: self._settled(key, done))
-        await asyncio.sleep(0)  # on its way before the next one, so that the order holds
+        if len(on_their_way := self._unacknowledged[key]) >= WINDOW:
+            await self._wait(on_their_way, asyncio.FIRST_COMPLETED)
+        try:
+            sent = await self._broker.send(subjects.answer(*key), event, message_id=_message_id(event))
+        except WaggleError as error:
+            self._forget_if_none(key)
+            log.warning(LOST, reason=str(error))
+            return
+        self._unacknowledged[key].add(sent)
+        sent.add_done_callback(lambda done: self._settled(key, done))
 
     async def flush(self, tenant: str, query_id: str) -> None:
         """Wait until all deltas of an answer are stored or lost; call it before the message is acknowledged."""
-        while tasks := self._unacknowledged.get((tenant, query_id)):
-            await asyncio.wait(tasks)
+        key = (tenant, query_id)
+        if on_their_way := self._unacknowledged.get(key):
+            await self._wait(on_their_way, asyncio.ALL_COMPLETED)
 
-    async def _send(self, event: Delta) -> None:
-        try:
-            await self._publish(event)
-        except WaggleError as error:
-            log.warning("a piece of an answer was lost, its terminal repairs it", reason=str(error))
+    async def _wait(self, futures: set[asyncio.Future[PubAck]], until: str) -> None:
+        """What is not acknowledged in the time that a publish may take is given up."""
+        done, late = await asyncio.wait(set(futures), timeout=self._broker.publish_timeout_s, return_when=until)
+        if not done or until is asyncio.ALL_COMPLETED:
+            for future in late:
+                future.cancel()
 
-    async def _publish(self, event: Retrieved | Delta) -> None:
-        await self._broker.publish(
-            subjects.answer(event.tenant, event.query_id),
-            event,
-            stream=topology.ANSWERS,
-            message_id=f"{event.tenant}.{event.query_id}.{event.id}",
-        )
+    def _settled(self, key: Key, sent: asyncio.Future[PubAck]) -> None:
+        self._unacknowledged[key].discard(sent)
+        self._forget_if_none(key)
+        if sent.cancelled() or sent.exception() is not None:
+            log.warning(LOST, reason="not acknowledged" if sent.cancelled() else str(sent.exception()))
 
-    def _settled(self, key: Key, task: asyncio.Task[None]) -> None:
-        self._unacknowledged[key].discard(task)
+    def _forget_if_none(self, key: Key) -> None:
         if not self._unacknowledged[key]:
             del self._unacknowledged[key]
+
+
+def _message_id(event: Retrieved | Delta) -> str:
+    return f"{event.tenant}.{event.query_id}.{event.id}"
 
 
 class AnswerReader:
@@ -201,6 +213,8 @@ class AnswerStream:
 
 
 def _after_gap(event: AnyEvent | None, order: AnswerOrder) -> bool:
+    if isinstance(event, Completed):
+        return not order.begun
     return isinstance(event, Retrieved | Delta) and order.gap_before(event)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 import nats.errors
@@ -94,10 +95,7 @@ class Broker:
         self, subject: str, payload: bytes, *, stream: str, headers: Mapping[str, str] | None = None
     ) -> PubAck:
         """As `publish`, for bytes and headers that are complete (but for the trace context)."""
-        if not self.is_connected:
-            raise BrokerUnavailableError(f"not connected to the broker, {subject} was not published")
-        carrier = dict(headers or {})
-        propagate.inject(carrier)
+        carrier = self._carrier(subject, headers)
         try:
             # No `stream=`: the broker copies `Nats-Expected-Stream` into what it republishes, and the stream that
             # captures the copy (EVENTS, ANSWERS) then refuses it without a word.
@@ -117,6 +115,25 @@ class Broker:
         if ack.stream != stream:
             raise PublishRefusedError(f"{subject} was stored in {ack.stream}, not in {stream}: the topology disagrees")
         return ack
+
+    async def send(self, subject: str, message: Message, *, message_id: str) -> asyncio.Future[PubAck]:
+        """Send a message to a stream without waiting; the future is its acknowledgement, and has no time-out of its own.
+
+        For what may be lost. Raises `BrokerUnavailableError` when it cannot even be sent.
+        """
+        headers = self._carrier(subject, {subjects.HEADER_MESSAGE_ID: message_id})
+        try:
+            return await self.js.publish_async(subject, message.to_bytes(), headers=headers)
+        except (nats.errors.Error, OSError) as error:
+            raise BrokerUnavailableError(f"{subject} could not be sent: {error}") from error
+
+    def _carrier(self, subject: str, headers: Mapping[str, str] | None) -> dict[str, str]:
+        """Headers with the trace context."""
+        if not self.is_connected:
+            raise BrokerUnavailableError(f"not connected to the broker, {subject} was not published")
+        carrier = dict(headers or {})
+        propagate.inject(carrier)
+        return carrier
 
 
 def _refusal(error: nats.js.errors.APIError, subject: str, stream: str) -> Exception:

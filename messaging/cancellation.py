@@ -17,6 +17,9 @@ from messaging.terminals import Terminals
 
 Key = tuple[str, str]
 
+LOOK_AFTER_S = 0.005
+"""What is done sooner is not worth a look at whether the query had ended before: its terminal is refused then."""
+
 
 class QueryCancelledError(WaggleError):
     """The query has its terminal already: what is done for it now is done for nobody. Acknowledge and forget it."""
@@ -53,11 +56,14 @@ class Cancellations:
     async def watch(self, tenant: str, query_id: str) -> AsyncIterator[None]:
         """Cancel the body and raise `QueryCancelledError` when the query has ended or is cancelled meanwhile.
 
-        Whether it had ended before is looked up while the body runs already.
+        Whether it had ended before is looked up while the body runs, once it has run for `LOOK_AFTER_S`.
         """
         watch = _Watch()
         self._watches.setdefault((tenant, query_id), set()).add(watch)
-        looking = asyncio.create_task(self._look(tenant, query_id, watch))
+        looking: list[asyncio.Task[None]] = []
+        timer = asyncio.get_running_loop().call_later(
+            LOOK_AFTER_S, lambda: looking.append(asyncio.create_task(self._look(tenant, query_id, watch)))
+        )
         try:
             yield
         except (asyncio.CancelledError, Exception) as error:
@@ -69,7 +75,9 @@ class Cancellations:
                 raise QueryCancelledError(f"query {query_id} has ended already")
         finally:
             watch.close()
-            looking.cancel()
+            timer.cancel()
+            for task in looking:
+                task.cancel()
             self._forget((tenant, query_id), watch)
 
     async def _look(self, tenant: str, query_id: str, watch: _Watch) -> None:

@@ -1,19 +1,18 @@
 """FastStream as the carrier of our subscribers.
 
-It runs the loops that take messages over and hand them to handlers, and describes them. It shares the process's one
-connection, so that there is one set of callbacks; it declares nothing and settles nothing.
+It runs the loops that take messages over, starts and stops them. It shares the process's one connection, so that there
+is one set of callbacks; it declares nothing, decodes nothing and settles nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, cast
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
-from faststream.nats.message import NatsBatchMessage, NatsMessage
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
@@ -30,7 +29,6 @@ class Carrier(NatsBroker):
 
     def __init__(self, activity: Activity) -> None:
         super().__init__(
-            decoder=_undecoded,
             ack_policy=AckPolicy.MANUAL,  # our own middlewares settle
             graceful_timeout=None,  # whoever stops us has waited already
             logger=None,
@@ -63,7 +61,10 @@ class Carrier(NatsBroker):
                 durable=consumer.durable,
                 pull_sub=PullSub(batch_size=batch, timeout=None, batch=batch > 1),
             )
-            subscriber(_handler(on_messages))
+            hand_over = _handing_over(on_messages)
+            subscriber(hand_over)  # without a handler it would not be started
+            # Straight from the loop to our middlewares: FastStream's own between them cost a query 0.5 ms.
+            subscriber.consume = hand_over  # type: ignore[method-assign, assignment]
 
     async def start_on(self, client: Client) -> None:
         """Start all subscribers on an open connection."""
@@ -111,14 +112,8 @@ class _Pulls(JetStreamContext):
         return await self._carrier.open_pull(options["stream"], options["durable"])
 
 
-async def _undecoded(message: Any) -> Any:
-    """Our middlewares decode. It is a coroutine because FastStream runs a plain function in a thread."""
-    return message
+def _handing_over(on_messages: OnMessages) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    async def hand_over(taken: Msg | list[Msg]) -> None:
+        await on_messages(taken if isinstance(taken, list) else [taken])
 
-
-def _handler(on_messages: OnMessages) -> Callable[[Any], Awaitable[None]]:
-    async def handle(message: NatsMessage | NatsBatchMessage) -> None:
-        raw = message.raw_message
-        await on_messages(raw if isinstance(raw, list) else [raw])
-
-    return handle
+    return hand_over

@@ -14,9 +14,9 @@ from typing import Any
 import nats
 import nats.errors
 import structlog
-from nats.aio.client import Client
 
 from contracts.settings import BrokerSettings
+from messaging.client import HeaderedClient
 from messaging.errors import ConnectionRefusedByBrokerError
 
 CONNECT_TIMEOUT_S = 5
@@ -40,7 +40,7 @@ class Connection:
     """
 
     def __init__(self, *, name: str, on_closed: Callable[[], None] | None = None) -> None:
-        self.nc = Client()
+        self.nc = HeaderedClient()
         self._name = name
         self._on_closed = on_closed or _exit_process
         self._established = False

@@ -33,9 +33,11 @@ class Terminals:
         when the stream has no room for any terminal.
         """
         subject = subjects.terminal(terminal.tenant, terminal.query_id)
-        message_id = f"{terminal.tenant}.{terminal.query_id}.{digest(terminal.to_bytes())[:32]}"
+        payload = terminal.to_bytes()
+        message_id = f"{terminal.tenant}.{terminal.query_id}.{digest(payload)[:32]}"
+        headers = {subjects.HEADER_MESSAGE_ID: message_id}
         try:
-            await self._broker.publish(subject, terminal, stream=topology.TERMINALS, message_id=message_id)
+            await self._broker.publish_bytes(subject, payload, stream=topology.TERMINALS.name, headers=headers)
         except StreamFullError:
             stored = await self.find(terminal.tenant, terminal.query_id)
             if stored is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 from contracts import subjects, topology
 from contracts.answers import Completed, Retrieved
@@ -76,15 +78,10 @@ class Answering:
         )
 
     async def _tell(self, request: QueryRequest, found: Found, delivery: Delivery) -> None:
-        telling = asyncio.create_task(self._tell_passages(request, found))
-        await asyncio.sleep(0)  # on its way before what follows, which need not wait until it is stored
-        try:
-            if request.generate:
-                await self._hand_over(request, found, delivery)
-            else:
-                await self._finish(request, found)
-        finally:
-            await telling
+        passages, onward = self._tell_passages(request, found), self._go_on(request, found, delivery)
+        # Both are on their way before the broker has answered the first. The next worker is what the answer waits for;
+        # the end of a search has to come after its passages.
+        await _together(*((onward, passages) if request.generate else (passages, onward)))
         await self._replies.events.query(
             QueryFact.RETRIEVED,
             tenant=request.tenant,
@@ -94,6 +91,12 @@ class Answering:
             top_score=found.passages[0].score if found.passages else None,
             timings_ms=found.timings_ms,
         )
+
+    async def _go_on(self, request: QueryRequest, found: Found, delivery: Delivery) -> None:
+        if request.generate:
+            await self._hand_over(request, found, delivery)
+        else:
+            await self._finish(request, found)
 
     async def _tell_passages(self, request: QueryRequest, found: Found) -> None:
         await self._replies.answers.retrieved(
@@ -144,3 +147,15 @@ class Answering:
                 passages=len(found.passages),
                 timings_ms=found.timings_ms,
             )
+
+
+async def _together(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> None:
+    """Start `first`, then `second`, and wait for both. Raises what the first of them to fail raises; neither outlives this."""
+    tasks = [asyncio.ensure_future(first), asyncio.ensure_future(second)]
+    try:
+        await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from contracts.documents import DocumentRecord
 from contracts.queries import QueryRequest, RetrievedPassage, SearchMode
 from contracts.settings import Fusion
 from workers.encoding.base import Vector
 from workers.indexing.base import Candidate, VectorIndex, Visible
 from workers.retrieve.ranking import rank
-from workers.retrieve.visibility import Ledger, visible_candidates
+from workers.retrieve.visibility import Ledger, rank_visible
 from workers.text.scripts import served_share
 
 OVER_FETCH = 2
@@ -61,20 +60,12 @@ class Searcher:
         served = served_share(request.query, self._scripts)
         with times("encode"):
             vector = await self._encode(request.query) if _wants_vector(request.mode, served) else None
-        candidates = await self._candidates(request, vector, times)
-        with times("rank"):
-            passages = rank(
-                request.query,
-                vector,
-                candidates,
-                mode=request.mode,
-                served=served,
-                method=self._fusion,
-                top_k=request.top_k,
-            )
+        passages = await self._ranked(request, vector, served, times)
         return Found(passages=tuple(passages), encoder_serves_query=served >= SERVED, timings_ms=times.milliseconds)
 
-    async def _candidates(self, request: QueryRequest, vector: Vector | None, times: _Stages) -> Sequence[Candidate]:
+    async def _ranked(
+        self, request: QueryRequest, vector: Vector | None, served: float, times: _Stages
+    ) -> Sequence[RetrievedPassage]:
         async def search(reach: int, visible: Visible | None) -> Sequence[Candidate]:
             with times("search"):
                 return await self._index.search(
@@ -86,24 +77,28 @@ class Searcher:
                     visible=visible,
                 )
 
+        def ranked(candidates: Sequence[Candidate]) -> Sequence[RetrievedPassage]:
+            with times("rank"):
+                return rank(
+                    request.query,
+                    vector,
+                    candidates,
+                    mode=request.mode,
+                    served=served,
+                    method=self._fusion,
+                    top_k=request.top_k,
+                )
+
         reach = max(OVER_FETCH * request.top_k, LEAST_REACH)
-        ledger = _TimedLedger(self._ledger, times)
-        return await visible_candidates(search, ledger, tenant=request.tenant, reach=reach)
+        with times("visible"):
+            found = await rank_visible(search, self._ledger, ranked, tenant=request.tenant, reach=reach)
+        times.split("visible", of=("search", "rank"), rest="visibility")
+        return found
 
 
 def _wants_vector(mode: SearchMode, served: float) -> bool:
     """A hybrid search leaves the vector side out for a question of which the encoder understands nothing."""
     return mode is SearchMode.VECTOR or (mode is SearchMode.HYBRID and served > 0.0)
-
-
-class _TimedLedger:
-    def __init__(self, ledger: Ledger, times: _Stages) -> None:
-        self._ledger = ledger
-        self._times = times
-
-    async def get_many(self, tenant: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord]:
-        with self._times("visibility"):
-            return await self._ledger.get_many(tenant, document_ids)
 
 
 class _Stages:
@@ -120,3 +115,7 @@ class _Stages:
         finally:
             spent = (time.perf_counter() - begun) * 1000
             self.milliseconds[stage] = round(self.milliseconds.get(stage, 0.0) + spent, 3)
+
+    def split(self, whole: str, *, of: Sequence[str], rest: str) -> None:
+        """Replace the time of a whole by what it took beyond its parts."""
+        self.milliseconds[rest] = round(self.milliseconds.pop(whole) - sum(self.milliseconds[part] for part in of), 3)

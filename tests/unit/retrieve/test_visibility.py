@@ -13,7 +13,7 @@ from contracts.documents import DocumentRecord
 from contracts.errors import TransientError
 from tests.unit.retrieve.making import candidate, record
 from workers.indexing.base import Candidate, Visible
-from workers.retrieve.visibility import visible_candidates
+from workers.retrieve.visibility import rank_visible
 
 DOCUMENTS = ("a", "b", "c")
 Change = tuple[str, str]
@@ -75,7 +75,7 @@ CHANGES = st.lists(
 async def test_only_and_all_visible_chunks_are_found_whatever_changes_meanwhile(before, during, reach):
     world = World([[change for step in before for change in step], *during])
     world._change()
-    found = await visible_candidates(world.search, world, tenant="t", reach=reach)
+    found = await rank_visible(world.search, world, list, tenant="t", reach=reach)
     generations = defaultdict(set)
     for hit in found:
         generations[hit.document_id].add(hit.generation)
@@ -90,7 +90,7 @@ async def test_only_and_all_visible_chunks_are_found_whatever_changes_meanwhile(
 async def test_everything_visible_is_found_when_there_is_room(before):
     world = World([[change for step in before for change in step]])
     world._change()
-    found = await visible_candidates(world.search, world, tenant="t", reach=100)
+    found = await rank_visible(world.search, world, list, tenant="t", reach=100)
     assert sorted({(c.document_id, c.generation) for c in found}) == sorted(
         (d, g) for d in DOCUMENTS if (g := world.visible(d))
     )
@@ -99,7 +99,7 @@ async def test_everything_visible_is_found_when_there_is_room(before):
 
 async def test_one_search_is_enough_when_everything_is_visible():
     world = World([])
-    await visible_candidates(world.search, world, tenant="t", reach=3)
+    await rank_visible(world.search, world, list, tenant="t", reach=3)
     assert world.searches == 1
 
 
@@ -110,14 +110,14 @@ async def test_documents_that_the_ledger_does_not_know_are_not_found():
             return {d: r for d, r in known.items() if d != "b"}
 
     world = Forgetful([])
-    found = await visible_candidates(world.search, world, tenant="t", reach=100)
+    found = await rank_visible(world.search, world, list, tenant="t", reach=100)
     assert {c.document_id for c in found} == {"a", "c"}
 
 
 async def test_documents_that_never_stop_changing_are_a_passing_error():
     world = World([[("flip", "a")]] * 200)
     with pytest.raises(TransientError, match="ask again"):
-        await visible_candidates(world.search, world, tenant="t", reach=100)
+        await rank_visible(world.search, world, list, tenant="t", reach=100)
 
 
 async def test_without_the_second_search_visible_chunks_would_be_missing():
@@ -126,7 +126,7 @@ async def test_without_the_second_search_visible_chunks_would_be_missing():
     world._change()
     dropped = [c for c in await world.search(3, None) if world.visible(c.document_id) == c.generation]
     assert len(dropped) < 3
-    assert len(await visible_candidates(world.search, world, tenant="t", reach=3)) >= 3
+    assert len(await rank_visible(world.search, world, list, tenant="t", reach=3)) >= 3
 
 
 async def test_nothing_found_asks_the_ledger_for_nothing():
@@ -134,5 +134,5 @@ async def test_nothing_found_asks_the_ledger_for_nothing():
         return []
 
     world = World([])
-    assert await visible_candidates(empty, world, tenant="t", reach=3) == []
+    assert await rank_visible(empty, world, list, tenant="t", reach=3) == []
     assert world.looked_up == {}

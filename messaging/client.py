@@ -1,0 +1,35 @@
+"""The NATS client, with one slow path made fast."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from nats.aio.client import Client
+
+
+class HeaderedClient(Client):
+    """Remembers header names instead of judging each anew, character by character.
+
+    Every message from a stream carries five or more headers of the same few names; looking up the ledger records of
+    twenty documents took twice as long without this.
+    """
+
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """As the library's: lines without a name, or with one that is none, are left out."""
+        headers: dict[str, str] = {}
+        for line in raw.split(b"\r\n"):
+            name, separator, value = line.partition(b":")
+            if separator and (key := _name(name)) is not None:
+                headers[key] = value.strip().decode("utf-8", "replace")
+        return headers
+
+
+@lru_cache(maxsize=1024)
+def _name(raw: bytes) -> str | None:
+    """A header's name, or None for what is no name: outside ASCII, or with white space inside."""
+    try:
+        name = raw.strip().decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    return None if any(character.isspace() for character in name) else name
