@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -12,9 +12,9 @@ from rich.console import Console
 
 from benchmarks import ingest, memory, quality, query, scaling
 from benchmarks.client import submit, wait_ready
-from benchmarks.corpus import questions, sample_texts, short_documents
+from benchmarks.corpus import sample_texts, short_documents
 from benchmarks.figures import Figure, print_table, write_json
-from benchmarks.in_process import InProcess, records_of
+from benchmarks.in_process import InProcess
 from benchmarks.stack import RunningStack, running
 
 REPORT = Path("build/bench.json")
@@ -30,12 +30,8 @@ def ingest_part() -> list[Figure]:
 
 
 def query_part() -> list[Figure]:
-    """Questions and their quality, with two retrieve workers."""
-    with running(replicas={"retrieve": 2}) as stack:
-        documents = [*sample_texts(), *short_documents(SHORT_DOCUMENTS)]
-        submit(stack.url, documents)
-        wait_ready(stack.url, [d.document_id for d in documents])
-        return uvloop.run(_questions(stack, [d.document_id for d in documents]))
+    """Latencies with a stack as it comes; throughput with two retrieve workers."""
+    return [*_on_documents(query.latencies), *_on_documents(query.throughput, retrieve=2)]
 
 
 def quality_part() -> list[Figure]:
@@ -52,13 +48,22 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
 }
 
 
-async def _questions(stack: RunningStack, document_ids: list[str]) -> list[Figure]:
-    baseline = InProcess(index_path=stack.data_dir / "index", records=await records_of(stack.nats_url, document_ids))
-    await baseline.start()
-    try:
-        return await query.measure(stack.url, baseline, questions("en"), questions("zh"))
-    finally:
-        await baseline.stop()
+def _on_documents(measure: Callable[[str, InProcess], Awaitable[list[Figure]]], **replicas: int) -> list[Figure]:
+    """What `measure` finds on a stack with a few hundred documents, beside the same index in this process."""
+
+    async def measured(stack: RunningStack) -> list[Figure]:
+        baseline = InProcess(index_path=stack.data_dir / "index")
+        await baseline.start()
+        try:
+            return await measure(stack.url, baseline)
+        finally:
+            await baseline.stop()
+
+    with running(replicas=replicas) as stack:
+        documents = [*sample_texts(), *short_documents(SHORT_DOCUMENTS)]
+        submit(stack.url, documents)
+        wait_ready(stack.url, [d.document_id for d in documents])
+        return uvloop.run(measured(stack))
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
@@ -46,6 +46,9 @@ class QueryRequest(Message):
     The time budget travels in the header `Waggle-Budget-Ms`; the deadline is the broker's time of this message plus it.
     """
 
+    VERSION: ClassVar[int] = 2
+
+    schema_version: int = Field(default=2, ge=1)
     tenant: Token = DEFAULT_TENANT
     query_id: Token = Field(default_factory=new_id)
     query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
@@ -53,6 +56,8 @@ class QueryRequest(Message):
     mode: SearchMode = SearchMode.HYBRID
     filters: Filters = Field(default_factory=Filters)
     generate: bool = True
+    stream: bool = True
+    """Whether the answer is published piece by piece while it is made; its terminal carries the whole in any case."""
     generation: GenerationParameters = Field(default_factory=GenerationParameters)
 
 
@@ -85,12 +90,17 @@ class RetrievedPassage(Value):
 class GenerateRequest(Message):
     """Answer a question from these passages by the deadline (broker time)."""
 
+    VERSION: ClassVar[int] = 2
+
+    schema_version: int = Field(default=2, ge=1)
     tenant: Token = DEFAULT_TENANT
     query_id: Token
     query: str
     passages: tuple[RetrievedPassage, ...]
     encoder_serves_query: bool = True
     """Whether the encoder declares the script of the question; if not, similarities mean little."""
+    stream: bool = True
+    """As in `QueryRequest`."""
     generation: GenerationParameters = Field(default_factory=GenerationParameters)
     deadline: AwareDatetime
     timings_ms: dict[str, float] = Field(default_factory=dict)

@@ -57,10 +57,10 @@ class Asking:
         return (tenant, query_id) in self._live
 
     @asynccontextmanager
-    async def ask(self, identity: Identity, body: QueryBody) -> AsyncIterator[Asked]:
-        """Ask, and read the answer inside. Raises `BrokerUnavailableError` or `StreamFullError`."""
+    async def ask(self, identity: Identity, body: QueryBody, *, stream: bool) -> AsyncIterator[Asked]:
+        """Ask, and read the answer inside, with its pieces if `stream`. Raises `BrokerUnavailableError` or `StreamFullError`."""
         started = time.monotonic()
-        request = _request(identity, body)
+        request = _request(identity, body, stream=stream)
         async with self._reader.open(request.tenant, request.query_id) as answer:
             await self._queries.ask(request, budget_s=body.deadline_s)
             with self._living(request.tenant, request.query_id):
@@ -116,7 +116,7 @@ class Asking:
             return False
 
 
-def _request(identity: Identity, body: QueryBody) -> QueryRequest:
+def _request(identity: Identity, body: QueryBody, *, stream: bool) -> QueryRequest:
     return QueryRequest(
         tenant=identity.tenant,
         principal=identity.principal,
@@ -125,5 +125,6 @@ def _request(identity: Identity, body: QueryBody) -> QueryRequest:
         mode=body.mode,
         filters=body.filters,
         generate=body.generate,
+        stream=stream,
         generation=body.generation,
     )

@@ -44,9 +44,10 @@ async def ask(request: Request) -> Response:
     """
     identity, backend = await identify(), connected_backend(request)
     body = await backend.json.read(request, QueryBody, at_most=backend.limits.query_bytes)
+    streamed = body.stream or sse.MEDIA_TYPE in request.headers.get("accept", "")
     async with AsyncExitStack() as resources:
-        asked = await resources.enter_async_context(backend.asking.ask(identity, body))
-        if body.stream or sse.MEDIA_TYPE in request.headers.get("accept", ""):
+        asked = await resources.enter_async_context(backend.asking.ask(identity, body, stream=streamed))
+        if streamed:
             return _streamed(backend, asked, resources.pop_all())
         return await _waited_for(backend, asked, request)
 

@@ -77,6 +77,13 @@ async def test_deltas_arrive_while_the_answer_is_still_being_written(desk: Desk)
             assert name(await anext(events)) == event_id
 
 
+async def test_passages_that_were_missed_are_read_from_the_stream_before_the_end(desk: Desk) -> None:
+    await desk.passages()
+    async with desk.reader.open("t", "q") as stream:
+        await desk.complete()
+        assert [name(e) async for e in stream.events(timeout_s=10)] == ["0.1", "completed"]
+
+
 async def test_an_answer_is_read_whole_after_it_ended(desk: Desk) -> None:
     await desk.passages()
     await desk.write("1.1", "1.2")

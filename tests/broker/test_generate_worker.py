@@ -101,6 +101,14 @@ async def test_an_answer_is_streamed_and_ends_whole_with_its_citations(app: Work
     assert completed.timings_ms["generate"] >= 0
 
 
+async def test_an_answer_that_nobody_streams_comes_in_one_piece(app: WorkerApp, broker: Broker) -> None:
+    async with running(app):
+        events = await answered(broker, generate_request(broker).model_copy(update={"stream": False}))
+    assert [type(event) for event in events] == [Completed]
+    assert isinstance(events[0], Completed)
+    assert events[0].answered
+
+
 async def test_parameters_reach_the_generator(app: WorkerApp, broker: Broker) -> None:
     async with running(app):
         *_, completed = await answered(broker, generate_request(broker, max_tokens=3))

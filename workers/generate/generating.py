@@ -62,7 +62,8 @@ class Generating:
             if isinstance(item, Answer):
                 return item
             pieces += 1
-            await self._replies.answers.delta(_delta(request, item, id=f"{attempt}.{pieces}"))
+            if request.stream:
+                await self._replies.answers.delta(_delta(request, item, id=f"{attempt}.{pieces}"))
         raise RuntimeError(f"{type(self._generator).__name__} ended without an answer")
 
     async def _complete(self, request: GenerateRequest, answer: Answer, timings_ms: dict[str, float]) -> None:

@@ -121,6 +121,7 @@ class Answering:
                 query=request.query,
                 passages=found.passages,
                 encoder_serves_query=found.encoder_serves_query,
+                stream=request.stream,
                 generation=request.generation,
                 deadline=delivery.deadline,
                 timings_ms=found.timings_ms,

@@ -35,7 +35,11 @@ def test_a_newer_version_is_left_for_a_worker_that_knows_it() -> None:
 
 def test_a_newer_version_of_the_same_shape_is_not_read_either() -> None:
     with pytest.raises(NewerSchemaError):
-        QueryRequest.from_bytes(b'{"schema_version": 2, "query": "why?"}')
+        QueryRequest.from_bytes(f'{{"schema_version": {QueryRequest.VERSION + 1}, "query": "why?"}}'.encode())
+
+
+def test_an_older_version_is_read_with_what_it_lacks_at_its_default() -> None:
+    assert QueryRequest.from_bytes(b'{"schema_version": 1, "query": "why?"}').stream
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,24 @@ def test_a_resumed_reader_gets_only_what_follows_its_last_event() -> None:
     assert seen("0.1", "1.1", "1.2", "1.3", after="1.2") == ["1.3"]
 
 
+@pytest.mark.parametrize(
+    ("before", "event_id", "gap"),
+    [
+        ((), "0.1", False),
+        ((), "1.1", True),
+        (("0.1",), "1.1", False),
+        (("0.1",), "1.2", True),
+        (("1.1",), "1.2", False),
+    ],
+)
+def test_what_comes_before_an_event_is_missed(before: tuple[str, ...], event_id: str, gap: bool) -> None:
+    order = AnswerOrder()
+    for earlier in before:
+        order.admit(delta(earlier))
+    assert order.gap_before(delta(event_id)) is gap
+    assert order.begun is bool(before)
+
+
 def test_ids_are_compared_as_numbers() -> None:
     assert seen("1.9", "1.10", after="1.2") == ["1.9", "1.10"]
 
