@@ -84,10 +84,13 @@ class AnswerPublisher:
 
     async def _wait(self, futures: set[asyncio.Future[PubAck]], until: str) -> None:
         """What is not acknowledged in the time that a publish may take is given up."""
-        done, late = await asyncio.wait(set(futures), timeout=self._broker.publish_timeout_s, return_when=until)
-        if not done or until is asyncio.ALL_COMPLETED:
-            for future in late:
-                future.cancel()
+        done, late = set[asyncio.Future[PubAck]](), set(futures)
+        try:
+            done, late = await asyncio.wait(late, timeout=self._broker.publish_timeout_s, return_when=until)
+        finally:
+            if not done or until is asyncio.ALL_COMPLETED:
+                for future in late:
+                    future.cancel()
 
     def _settled(self, key: Key, sent: asyncio.Future[PubAck]) -> None:
         self._unacknowledged[key].discard(sent)

@@ -119,11 +119,13 @@ class Broker:
     async def send(self, subject: str, message: Message, *, message_id: str) -> asyncio.Future[PubAck]:
         """Send a message to a stream without waiting; the future is its acknowledgement, and has no time-out of its own.
 
-        For what may be lost. Raises `BrokerUnavailableError` when it cannot even be sent.
+        For what may be lost. Raises `BrokerUnavailableError` when it cannot even be sent, or `MessageTooLargeError`.
         """
-        headers = self._carrier(subject, {subjects.HEADER_MESSAGE_ID: message_id})
+        headers, payload = self._carrier(subject, {subjects.HEADER_MESSAGE_ID: message_id}), message.to_bytes()
+        if len(payload) > self.nc.max_payload:  # the library would keep a place for its acknowledgement for ever
+            raise MessageTooLargeError(f"{subject}: {len(payload)} bytes are above the limit of {self.nc.max_payload}")
         try:
-            return await self.js.publish_async(subject, message.to_bytes(), headers=headers)
+            return await self.js.publish_async(subject, payload, headers=headers)
         except (nats.errors.Error, OSError) as error:
             raise BrokerUnavailableError(f"{subject} could not be sent: {error}") from error
 

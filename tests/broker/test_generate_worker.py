@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,8 @@ from deploy.local.nats_server import NatsServer
 from messaging.answers import AnswerReader, AnyEvent
 from messaging.app import WorkerApp
 from messaging.broker import Broker
+from messaging.cancellation import LOOK_AFTER_S
+from messaging.events import Events
 from messaging.queries import Queries
 from messaging.terminals import Terminals
 from tests.broker.answering_stage import TENANT, TEXTS, generate_request, is_told, told
@@ -99,6 +102,22 @@ async def test_an_answer_is_streamed_and_ends_whole_with_its_citations(app: Work
     assert completed.usage.completion_tokens > 0
     assert completed.timings_ms["search"] == 1.0
     assert completed.timings_ms["generate"] >= 0
+
+
+async def test_an_end_is_told_although_a_look_finds_it_meanwhile(
+    app: WorkerApp, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a query has ended before is looked up late: the worker may just be telling of the end that it made."""
+    tell = Events.query
+
+    async def tell_slowly(events: Events, fact: QueryFact, **details: Any) -> None:
+        await asyncio.sleep(20 * LOOK_AFTER_S)
+        await tell(events, fact, **details)
+
+    monkeypatch.setattr(Events, "query", tell_slowly)
+    async with running(app):
+        await answered(broker, generate_request(broker).model_copy(update={"stream": False}))
+        await until(lambda: is_told(broker, QueryFact.COMPLETED))
 
 
 async def test_an_answer_that_nobody_streams_comes_in_one_piece(app: WorkerApp, broker: Broker) -> None:

@@ -131,6 +131,7 @@ class FakeWorkers:
 
     async def start(self) -> None:
         await self.broker.nc.subscribe(f"{subjects.QUERY_REQUESTS}.*", cb=self._on_question)
+        await self.broker.nc.flush()  # the broker knows of us before anybody asks
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -17,6 +17,7 @@ LEAST_SPEEDUP = 1.2
 """Less than this is within the noise of the measurement, and float32 is the reference."""
 
 HOPELESS_SPEEDUP = 0.4
+FIRST_ROUNDS = 3
 ROUNDS = 5
 
 SAMPLE = (
@@ -52,7 +53,7 @@ def measure(
     model needs when it is left alone. A candidate that is far slower on the first text is not tried on the others: where
     a CPU has to emulate the precision, that would take seconds.
     """
-    first = _compare(reference, candidate, SAMPLE[:1], clock, rounds=1)
+    first = _compare(reference, candidate, SAMPLE[:1], clock, rounds=FIRST_ROUNDS)
     return first if first.speedup < HOPELESS_SPEEDUP else _compare(reference, candidate, SAMPLE, clock, rounds=ROUNDS)
 
 

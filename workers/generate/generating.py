@@ -33,7 +33,8 @@ class Generating:
                 begun = time.perf_counter()
                 answer = await self._stream(request, attempt=delivery.attempt)
                 spent_ms = round((time.perf_counter() - begun) * 1000, 3)
-                await self._complete(request, answer, {**request.timings_ms, "generate": spent_ms})
+            # Not watched any more: a look at how the query has ended would find this very end, and stop its telling.
+            await self._complete(request, answer, {**request.timings_ms, "generate": spent_ms})
         except QueryCancelledError:
             return
         finally:  # the pieces went out before the terminal, which does not wait until they are stored

@@ -38,9 +38,9 @@ class Answering:
             async with self._cancellations.watch(request.tenant, request.query_id):
                 await self._accept(request, delivery)
                 found = await self._searcher.search(request)
-                await self._tell(request, found, delivery)
         except QueryCancelledError:
             return
+        await self._tell(request, found, delivery)  # not watched: a look at how it has ended would find this very end
 
     async def fail(self, request: QueryRequest, error: WaggleError) -> None:
         """End a question that cannot be searched for."""
