@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 MINUTE = 60.0
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 MiB = 1024 * 1024
 GiB = 1024 * MiB
 
