@@ -14,7 +14,7 @@ from benchmarks import ingest, memory, quality, query, scaling
 from benchmarks.client import submit, wait_ready
 from benchmarks.corpus import sample_texts, short_documents
 from benchmarks.figures import Figure, print_table, write_json
-from benchmarks.in_process import InProcess
+from benchmarks.in_process import InProcess, records_of
 from benchmarks.stack import RunningStack, running
 
 REPORT = Path("build/bench.json")
@@ -51,8 +51,9 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
 def _on_documents(measure: Callable[[str, InProcess], Awaitable[list[Figure]]], **replicas: int) -> list[Figure]:
     """What `measure` finds on a stack with a few hundred documents, beside the same index in this process."""
 
-    async def measured(stack: RunningStack) -> list[Figure]:
-        baseline = InProcess(index_path=stack.data_dir / "index")
+    async def measured(stack: RunningStack, document_ids: list[str]) -> list[Figure]:
+        records = await records_of(stack.nats_url, document_ids)
+        baseline = InProcess(index_path=stack.data_dir / "index", records=records)
         await baseline.start()
         try:
             return await measure(stack.url, baseline)
@@ -61,9 +62,10 @@ def _on_documents(measure: Callable[[str, InProcess], Awaitable[list[Figure]]], 
 
     with running(replicas=replicas) as stack:
         documents = [*sample_texts(), *short_documents(SHORT_DOCUMENTS)]
+        document_ids = [d.document_id for d in documents]
         submit(stack.url, documents)
-        wait_ready(stack.url, [d.document_id for d in documents])
-        return uvloop.run(measured(stack))
+        wait_ready(stack.url, document_ids)
+        return uvloop.run(measured(stack, document_ids))
 
 
 def main() -> None:

@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from contracts.documents import DocumentRecord
 from contracts.identifiers import DEFAULT_TENANT
-from contracts.queries import Filters, GenerationParameters, SearchMode
-from contracts.settings import GenerateSettings, RetrieveSettings
+from contracts.queries import GenerationParameters, QueryRequest
+from contracts.settings import BrokerSettings, GenerateSettings, RetrieveSettings
+from messaging.broker import Broker
+from messaging.ledger import DocumentLedger
 from workers.encoding.factory import build_embedder
 from workers.generate.base import Answer, Prompt
 from workers.generate.factory import build_generator
 from workers.indexing.factory import build_index
 from workers.retrieve.questions import QuestionEncoder
-from workers.retrieve.ranking import rank
-from workers.retrieve.searcher import LEAST_REACH, SERVED
-from workers.text.scripts import served_share
+from workers.retrieve.searcher import Searcher
 
-TOP_K = 5
-"""As the gateway has it by default."""
+
+class KnownLedger:
+    """Records read beforehand: the baseline pays nothing for visibility."""
+
+    def __init__(self, records: dict[str, DocumentRecord]) -> None:
+        self._records = records
+
+    async def get_many(self, tenant: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord]:
+        return {i: self._records[i] for i in document_ids if i in self._records}
 
 
 class InProcess:
-    """The plain program: encode, search, rank, generate, one after the other. It looks at no ledger.
+    """Use `start` before and `stop` after."""
 
-    Use `start` before and `stop` after.
-    """
-
-    def __init__(self, *, index_path: Path) -> None:
+    def __init__(self, *, index_path: Path, records: dict[str, DocumentRecord]) -> None:
         self._settings = RetrieveSettings(index_path=index_path)
         self._encoder = QuestionEncoder(lambda: build_embedder(self._settings))
+        self._ledger = KnownLedger(records)
         self._generator = build_generator(GenerateSettings())
 
     async def start(self) -> None:
         embedder = await self._encoder.start()
         self._index = build_index(self._settings, embedder.identity)
         await self._index.open()
-        self._scripts = embedder.scripts
+        self._searcher = Searcher(self._encoder.encode, self._index, self._ledger, scripts=embedder.scripts)
 
     async def stop(self) -> None:
         await self._encoder.stop()
@@ -43,29 +50,25 @@ class InProcess:
 
     async def ask(self, question: str, *, generate: bool = True) -> Answer | None:
         """Search, and answer if asked to."""
-        served = served_share(question, self._scripts)
-        vector = await self._encoder.encode(question) if served else None
-        candidates = await self._index.search(
-            DEFAULT_TENANT, text=question, vector=vector, limit=LEAST_REACH, filters=Filters()
-        )
-        passages = rank(
-            question,
-            vector,
-            candidates,
-            mode=SearchMode.HYBRID,
-            served=served,
-            method=self._settings.fusion,
-            top_k=TOP_K,
-        )
+        found = await self._searcher.search(QueryRequest(query=question))
         if not generate:
             return None
         prompt = Prompt(
             query=question,
-            passages=tuple(passages),
+            passages=found.passages,
             parameters=GenerationParameters(),
-            encoder_serves_query=served >= SERVED,
+            encoder_serves_query=found.encoder_serves_query,
         )
         answer = None
         async for item in self._generator.generate(prompt):
             answer = item if isinstance(item, Answer) else answer
         return answer
+
+
+async def records_of(nats_url: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord]:
+    """The ledger records that a running stack holds."""
+    broker = await Broker.connect(BrokerSettings(nats_url=nats_url), name="benchmark")
+    try:
+        return await DocumentLedger(broker).get_many(DEFAULT_TENANT, document_ids)
+    finally:
+        await broker.close()

@@ -65,12 +65,11 @@ class AnswerPublisher:
         A piece that is lost is no error: the terminal carries the whole answer.
         """
         key = (event.tenant, event.query_id)
-        if len(on_their_way := self._unacknowledged[key]) >= WINDOW:
+        if len(on_their_way := self._unacknowledged.get(key, set())) >= WINDOW:
             await self._wait(on_their_way, asyncio.FIRST_COMPLETED)
         try:
             sent = await self._broker.send(subjects.answer(*key), event, message_id=_message_id(event))
         except WaggleError as error:
-            self._forget_if_none(key)
             log.warning(LOST, reason=str(error))
             return
         self._unacknowledged[key].add(sent)
@@ -94,13 +93,10 @@ class AnswerPublisher:
 
     def _settled(self, key: Key, sent: asyncio.Future[PubAck]) -> None:
         self._unacknowledged[key].discard(sent)
-        self._forget_if_none(key)
-        if sent.cancelled() or sent.exception() is not None:
-            log.warning(LOST, reason="not acknowledged" if sent.cancelled() else str(sent.exception()))
-
-    def _forget_if_none(self, key: Key) -> None:
         if not self._unacknowledged[key]:
             del self._unacknowledged[key]
+        if sent.cancelled() or sent.exception() is not None:
+            log.warning(LOST, reason="not acknowledged" if sent.cancelled() else str(sent.exception()))
 
 
 def _message_id(event: Retrieved | Delta) -> str:

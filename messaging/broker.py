@@ -107,9 +107,7 @@ class Broker:
         except nats.js.errors.NoStreamResponseError as error:
             raise BrokerUnavailableError(f"no stream answers for {subject}; is {stream} provisioned?") from error
         except nats.errors.MaxPayloadError as error:
-            raise MessageTooLargeError(
-                f"{subject}: {len(payload)} bytes are above the broker's limit of {self.nc.max_payload}"
-            ) from error
+            raise self._too_large(subject, payload) from error
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise BrokerUnavailableError(f"{subject} was not acknowledged by the broker: {error}") from error
         if ack.stream != stream:
@@ -123,11 +121,15 @@ class Broker:
         """
         headers, payload = self._carrier(subject, {subjects.HEADER_MESSAGE_ID: message_id}), message.to_bytes()
         if len(payload) > self.nc.max_payload:  # the library would keep a place for its acknowledgement for ever
-            raise MessageTooLargeError(f"{subject}: {len(payload)} bytes are above the limit of {self.nc.max_payload}")
+            raise self._too_large(subject, payload)
         try:
             return await self.js.publish_async(subject, payload, headers=headers)
         except (nats.errors.Error, OSError) as error:
             raise BrokerUnavailableError(f"{subject} could not be sent: {error}") from error
+
+    def _too_large(self, subject: str, payload: bytes) -> MessageTooLargeError:
+        limit = self.nc.max_payload
+        return MessageTooLargeError(f"{subject}: {len(payload)} bytes are above the broker's limit of {limit}")
 
     def _carrier(self, subject: str, headers: Mapping[str, str] | None) -> dict[str, str]:
         """Headers with the trace context."""

@@ -11,7 +11,7 @@ class HeaderedClient(Client):
     """Remembers header names instead of judging each anew, character by character.
 
     Every message from a stream carries five or more headers of the same few names; looking up the ledger records of
-    twenty documents took twice as long without this.
+    twenty documents takes a tenth less time this way.
     """
 
     @staticmethod

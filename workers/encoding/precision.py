@@ -17,8 +17,10 @@ LEAST_SPEEDUP = 1.2
 """Less than this is within the noise of the measurement, and float32 is the reference."""
 
 HOPELESS_SPEEDUP = 0.4
+"""A candidate below this on one text is emulated: no noise of a busy host explains it over `FIRST_ROUNDS`."""
 FIRST_ROUNDS = 3
 ROUNDS = 5
+"""How often the whole sample is timed."""
 
 SAMPLE = (
     "Honey bees tell each other where food is by dancing on the comb; the angle of the dance gives the direction.",

@@ -90,10 +90,10 @@ class Searcher:
                 )
 
         reach = max(OVER_FETCH * request.top_k, LEAST_REACH)
-        with times("visible"):
-            found = await rank_visible(search, self._ledger, ranked, tenant=request.tenant, reach=reach)
-        times.split("visible", of=("search", "rank"), rest="visibility")
-        return found
+        with times("visibility"):
+            passages = await rank_visible(search, self._ledger, ranked, tenant=request.tenant, reach=reach)
+        times.leave_out("search", "rank", of="visibility")
+        return passages
 
 
 def _wants_vector(mode: SearchMode, served: float) -> bool:
@@ -116,6 +116,7 @@ class _Stages:
             spent = (time.perf_counter() - begun) * 1000
             self.milliseconds[stage] = round(self.milliseconds.get(stage, 0.0) + spent, 3)
 
-    def split(self, whole: str, *, of: Sequence[str], rest: str) -> None:
-        """Replace the time of a whole by what it took beyond its parts."""
-        self.milliseconds[rest] = round(self.milliseconds.pop(whole) - sum(self.milliseconds[part] for part in of), 3)
+    def leave_out(self, *parts: str, of: str) -> None:
+        """Keep of a stage only what it took beyond the stages that ran inside it."""
+        inside = sum(self.milliseconds[part] for part in parts)
+        self.milliseconds[of] = round(self.milliseconds[of] - inside, 3)
