@@ -15,7 +15,7 @@ from workers.encoding.factory import build_embedder
 from workers.generate.base import Answer, Prompt
 from workers.generate.factory import build_generator
 from workers.indexing.factory import build_index
-from workers.retrieve.questions import QuestionEncoder
+from workers.retrieve.questions import THREADS, QuestionEncoder
 from workers.retrieve.searcher import Searcher
 
 
@@ -34,7 +34,7 @@ class InProcess:
 
     def __init__(self, *, index_path: Path, records: dict[str, DocumentRecord]) -> None:
         self._settings = RetrieveSettings(index_path=index_path)
-        self._encoder = QuestionEncoder(lambda: build_embedder(self._settings))
+        self._encoder = QuestionEncoder(lambda: build_embedder(self._settings, default_threads=THREADS))
         self._ledger = KnownLedger(records)
         self._generator = build_generator(GenerateSettings())
 

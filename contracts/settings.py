@@ -144,7 +144,10 @@ class EncoderSettings(Settings):
         examples=["latin,han"],
     )
     encoder_threads: int | None = Field(
-        default=None, ge=1, description="Torch threads; default: cores divided by encoder processes.", examples=[1]
+        default=None,
+        ge=1,
+        description="Torch threads; default: embed workers share the cores, retrieve takes 1.",
+        examples=[1],
     )
     encoder_precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="auto measures at start and keeps cosine >= 0.999 to float32.", examples=["float32"]

@@ -88,8 +88,8 @@ class Fleet:
 
     def _waggle(self, name: str, service: str, arguments: tuple[str, ...], *, stop_wait_s: float) -> Program:
         environment = {"WAGGLE_INSTANCE": f"{self.host_prefix}{name}"}
-        if service in {"embed", "retrieve"}:
-            environment["WAGGLE_ENCODER_THREADS"] = str(self._threads(service))
+        if threads := self._threads(service):
+            environment["WAGGLE_ENCODER_THREADS"] = str(threads)
         return Program(
             name=name,
             service=service,
@@ -99,10 +99,11 @@ class Fleet:
             environment=environment,
         )
 
-    def _threads(self, service: str) -> int:
-        """Embed and retrieve rarely work at the same moment, so replicas share the cores only among themselves."""
-        cores = len(os.sched_getaffinity(0))
-        return self.encoder_threads or max(1, cores // max(1, self.replicas.get(service, 1)))
+    def _threads(self, service: str) -> int | None:
+        """Replicas of embed share the cores among themselves; the others know best what they need."""
+        if self.encoder_threads or service != "embed":
+            return self.encoder_threads
+        return max(1, len(os.sched_getaffinity(0)) // max(1, self.replicas.get(service, 1)))
 
 
 def recording_pid(command: tuple[str, ...], file: Path) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from workers.encoding.base import Embedder, Vector
 
 MAX_TOGETHER = 32
+THREADS = 1
+"""A question is a handful of tokens: a second thread takes longer to wake than it saves, and the other cores are needed
+by the processes that the question goes through next."""
 
 
 class QuestionEncoder:

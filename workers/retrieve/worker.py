@@ -19,7 +19,7 @@ from workers.encoding.factory import build_embedder
 from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
 from workers.retrieve.answering import Answering
-from workers.retrieve.questions import QuestionEncoder
+from workers.retrieve.questions import THREADS, QuestionEncoder
 from workers.retrieve.searcher import Searcher
 
 TIME_LIMIT_S = 60.0
@@ -37,7 +37,7 @@ def build(
     `embedder` builds another encoder than the settings name; `table` is the topology where it is not the usual one.
     """
     app = WorkerApp(settings, service="retrieve", table=table)
-    parts = Parts(app, settings, embedder or (lambda: build_embedder(settings)))
+    parts = Parts(app, settings, embedder or (lambda: build_embedder(settings, default_threads=THREADS)))
     register(app, parts, concurrency=settings.retrieve_concurrency)
     return app
 

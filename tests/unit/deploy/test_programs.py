@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from deploy.local.programs import Fleet, Program
 
 
@@ -54,8 +56,13 @@ def test_replicas_of_an_encoder_share_the_cores() -> None:
     assert threads == "1"
 
 
-def test_threads_that_were_asked_for_are_kept() -> None:
-    assert programs(fleet(encoder_threads=3))["embed-1"].environment["WAGGLE_ENCODER_THREADS"] == "3"
+def test_an_encoder_of_questions_chooses_its_threads_itself() -> None:
+    assert "WAGGLE_ENCODER_THREADS" not in programs(fleet())["retrieve-1"].environment
+
+
+@pytest.mark.parametrize("service", ["embed", "retrieve"])
+def test_threads_that_were_asked_for_are_kept(service: str) -> None:
+    assert programs(fleet(encoder_threads=3))[f"{service}-1"].environment["WAGGLE_ENCODER_THREADS"] == "3"
 
 
 def test_a_worker_may_take_its_drain_time_to_stop() -> None:
