@@ -74,6 +74,14 @@ def test_vectors_are_those_of_sentence_transformers(kind: str, library: Any, req
     assert (library.encode(TEXTS[:2]) * embedder.encode_questions(TEXTS[:2])).sum(axis=1).min() > 0.9999
 
 
+@pytest.mark.parametrize("words", range(1, 9))
+def test_a_text_has_one_vector_whatever_it_is_encoded_with(plain: SentenceTransformerEmbedder, words: int) -> None:
+    text = "bee " * words  # together with another: every remainder of filling up to a full number of rows
+    together = plain.encode_questions([text, TEXTS[1]])
+    assert together.shape == (2, plain.identity.dimension)
+    assert float(together[0] @ plain.encode_questions([text])[0]) > 0.9999
+
+
 def test_sentence_vectors_are_the_same_either_way_and_tell_sentences_apart(
     plain: SentenceTransformerEmbedder, by_library: SentenceTransformerEmbedder
 ) -> None:

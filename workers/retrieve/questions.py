@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +13,11 @@ MAX_TOGETHER = 32
 THREADS = 1
 """A question is a handful of tokens: a second thread takes longer to wake than it saves, and the other cores are needed
 by the processes that the question goes through next."""
+WARM_UP_S = 1.0
+"""A large model has not seen every length by then, and takes so long for a question that it makes no difference."""
+
+_WARM_UP = [*(["bee " * words] for words in range(1, 41)), *(["bee " * words] * 2 for words in range(2, 80, 4))]
+"""Single questions of every usual length, and some together."""
 
 
 class QuestionEncoder:
@@ -25,8 +31,8 @@ class QuestionEncoder:
         self._encoding: asyncio.Task[None] | None = None
 
     async def start(self) -> Embedder:
-        """Build the encoder, which may take seconds. Raises what building it raises."""
-        self._embedder = await asyncio.get_running_loop().run_in_executor(self._thread, self._build)
+        """Build the encoder, which may take seconds, and warm it up. Raises what building it raises."""
+        self._embedder = await asyncio.get_running_loop().run_in_executor(self._thread, self._built)
         return self._embedder
 
     @property
@@ -54,6 +60,14 @@ class QuestionEncoder:
         for result in self._waiting:
             result.cancel()
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+
+    def _built(self) -> Embedder:
+        embedder, until = self._build(), time.monotonic() + WARM_UP_S
+        for questions in _WARM_UP:
+            embedder.encode_questions(questions)
+            if time.monotonic() > until:
+                break
+        return embedder
 
     async def _encode_waiting(self) -> None:
         try:

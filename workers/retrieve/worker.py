@@ -106,6 +106,6 @@ class Parts:
         return BackendCheck(name="index", status=CheckStatus.OK)
 
     async def _warm_up(self) -> None:
-        """The first question is not to be the slow one: both sides of the index and the encoder are used once."""
+        """The first question is not to be the slow one: both sides of the index are used once."""
         vector = await self._encoder.encode("warm up")
         await self.index.search("none", text="warm up", vector=vector, limit=1, filters=Filters())

@@ -42,6 +42,7 @@ def embedder():
 async def encoder(embedder):
     encoder = QuestionEncoder(lambda: embedder)
     await encoder.start()
+    embedder.calls.clear()  # what it encoded to warm up
     yield encoder
     embedder.gate.set()
     await encoder.stop()
@@ -59,6 +60,21 @@ async def test_questions_that_come_while_it_is_busy_are_encoded_together(encoder
     assert len(embedder.threads) == 1
     expected = SimulatedEmbedder().encode_questions(["first", "q0", "q1", "q2", "q3", "q4"])
     np.testing.assert_array_equal(np.stack(vectors), expected)
+
+
+async def test_every_usual_length_has_been_encoded_before_the_first_question(embedder):
+    encoder = QuestionEncoder(lambda: embedder)
+    await encoder.start()
+    await encoder.stop()
+    assert {len(questions[0].split()) for questions in embedder.calls if len(questions) == 1} >= set(range(1, 41))
+
+
+async def test_a_slow_encoder_is_not_warmed_up_for_long(embedder, monkeypatch):
+    monkeypatch.setattr("workers.retrieve.questions.WARM_UP_S", 0.0)
+    encoder = QuestionEncoder(lambda: embedder)
+    await encoder.start()
+    await encoder.stop()
+    assert len(embedder.calls) == 1
 
 
 async def test_an_error_reaches_everyone_who_asked_and_the_next_question_is_encoded(encoder, embedder):
