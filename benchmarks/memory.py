@@ -31,10 +31,10 @@ def measure(url: str) -> list[Figure]:
 
 
 def _rss(url: str) -> dict[str, float]:
-    """The largest process of each service, with the children that it started."""
+    """The largest process of each service, with what the children that it started hold for themselves."""
     sizes: dict[str, float] = defaultdict(float)
     for member in Client(url).fleet():
         process = psutil.Process(member["pid"])
-        whole = sum(p.memory_info().rss for p in [process, *process.children(recursive=True)])
-        sizes[member["service"]] = max(sizes[member["service"]], whole / MiB)
+        own = sum(child.memory_full_info().uss for child in process.children(recursive=True))
+        sizes[member["service"]] = max(sizes[member["service"]], (process.memory_info().rss + own) / MiB)
     return dict(sizes)
