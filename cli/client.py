@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
 
 from cli import sse
+from cli.dead_letter_replies import DeadLetterDetail, DeadLetterPage, Replays
 from cli.exits import CommandError, Exit
 from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness, Reply, Retrieved, Uploaded
 
@@ -117,6 +119,25 @@ class GatewayClient:
                 if isinstance(reply, Answer):
                     return
         raise UnreachableError(self.url, "the stream broke off before the answer ended")
+
+    async def dead_letters(self, filters: Mapping[str, str], *, limit: int, cursor: int = 0) -> DeadLetterPage:
+        """One page, oldest first; `next` is the cursor of the following one."""
+        parameters = {**filters, "limit": limit, "cursor": cursor}
+        return self._read(DeadLetterPage, (await self._request("GET", "/v1/dlq", params=parameters)).json())
+
+    async def dead_letter(self, letter_id: str) -> DeadLetterDetail:
+        return self._read(DeadLetterDetail, (await self._request("GET", f"/v1/dlq/{quote(letter_id)}")).json())
+
+    async def replay_dead_letter(self, letter_id: str) -> None:
+        await self._request("POST", f"/v1/dlq/{quote(letter_id)}/replay")
+
+    async def replay_dead_letters(self, filters: Mapping[str, str], *, cursor: int = 0) -> Replays:
+        """Replay a page of those that match; `next` is the cursor of the following one."""
+        body = {**filters, "cursor": cursor}
+        return self._read(Replays, (await self._request("POST", "/v1/dlq/replay", json=body)).json())
+
+    async def drop_dead_letter(self, letter_id: str) -> None:
+        await self._request("DELETE", f"/v1/dlq/{quote(letter_id)}")
 
     async def fleet(self) -> Fleet:
         return self._read(Fleet, (await self._request("GET", "/v1/fleet")).json())

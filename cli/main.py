@@ -23,6 +23,7 @@ class Commands(LazyGroup):
         "ask": "cli.ask",
         "search": "cli.ask",
         "documents": "cli.documents",
+        "dlq": "cli.dead_letters",
         "status": "cli.fleet",
         "top": "cli.fleet",
         "config": "cli.configuration",

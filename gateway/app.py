@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from contracts.settings import GatewaySettings
-from gateway import contents, documents, fleet, health, metrics, problems, progress, queries, uploads
+from gateway import contents, dead_letters, documents, fleet, health, metrics, problems, progress, queries, uploads
 from gateway.backend import SERVICE, Link, connected
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
@@ -65,7 +65,7 @@ def create_app(
     )
     app.state.link = attendant.link
     problems.install(app)
-    for module in (queries, uploads, documents, contents, progress, fleet, health, metrics):
+    for module in (queries, uploads, documents, contents, progress, dead_letters, fleet, health, metrics):
         app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
     return app
 

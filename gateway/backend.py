@@ -30,6 +30,7 @@ from messaging.checks import Checks
 from messaging.fleet import FleetView
 from messaging.heartbeats import HeartbeatPublisher
 from messaging.ledger import DocumentLedger
+from messaging.letterbox import Letterbox
 from messaging.queries import Queries
 from messaging.storage import Storage
 from messaging.submissions import Submissions
@@ -63,6 +64,7 @@ class Backend:
     fleet: FleetView
     readmodel: ReadModel
     feed: DocumentFeed
+    letterbox: Letterbox
 
     async def has_answer_events(self, tenant: str, query_id: str) -> bool:
         """Whether anything of an answer has been published."""
@@ -109,6 +111,7 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
     ledger = DocumentLedger(broker, storage=storage)
     uploads = Uploads(broker, storage=storage)
     queries, terminals = Queries(broker, storage=storage), Terminals(broker, storage=storage)
+    submissions = Submissions(broker, ledger, uploads)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
     return Backend(
         limits=limits,
@@ -119,7 +122,7 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
         ledger=ledger,
         batches=FinishedBatches(broker, storage=storage),
         uploads=uploads,
-        submissions=Submissions(broker, ledger, uploads),
+        submissions=submissions,
         queries=queries,
         terminals=terminals,
         reader=reader,
@@ -129,6 +132,7 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
         fleet=FleetView(broker),
         readmodel=readmodel,
         feed=DocumentFeed(ledger, readmodel),
+        letterbox=Letterbox(broker, storage, submissions, terminals),
     )
 
 

@@ -15,7 +15,7 @@ _MEANING = {
     403: "A page of another origin tried to change something.",
     404: "There is no such thing.",
     408: "The body came too slowly.",
-    409: "It has ended already.",
+    409: "It has ended already, or cannot be done as things stand.",
     413: "Larger than this route takes.",
     415: "A content type that this route does not take.",
     422: "Readable, but not what this route takes; `errors` names the fields.",

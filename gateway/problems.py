@@ -111,6 +111,11 @@ def not_found(detail: str) -> Problem:
     return Problem(404, ProblemCode.NOT_FOUND, detail)
 
 
+def conflict(detail: str) -> Problem:
+    """What is asked for is not possible as things stand; the sentence says what to do instead."""
+    return Problem(409, ProblemCode.CONFLICT, detail)
+
+
 def too_large(detail: str) -> Problem:
     return Problem(413, ProblemCode.TOO_LARGE, detail)
 

@@ -73,7 +73,7 @@ def same_run(record: DocumentRecord | None, submission: Submission) -> Generatio
 
 
 def submitted(record: DocumentRecord | None, submission: Submission, *, now: datetime) -> DocumentRecord:
-    """A new pending generation; the one that was pending is superseded, the visible one stays visible."""
+    """A new pending generation; what was pending or has failed is superseded, the visible one stays visible."""
     if record is None:
         first = _first(submission, version=1, now=now)
         return DocumentRecord(
@@ -85,7 +85,8 @@ def submitted(record: DocumentRecord | None, submission: Submission, *, now: dat
     if record.generation(submission.generation) is not None:
         return record
     newest = _first(submission, version=record.latest.version + 1, now=now)
-    earlier = _moved(record.generations, pending_of(record), GenerationState.SUPERSEDED, now=now)
+    unseen = pending_of(record) | {g.generation for g in record.generations if g.state is GenerationState.FAILED}
+    earlier = _moved(record.generations, unseen, GenerationState.SUPERSEDED, now=now)
     return _bounded(
         record.model_copy(
             update={
@@ -98,15 +99,21 @@ def submitted(record: DocumentRecord | None, submission: Submission, *, now: dat
 
 
 def run_again(record: DocumentRecord | None, replaced: str, submission: Submission, *, now: datetime) -> DocumentRecord:
-    """The pending generation `replaced` as a new one. Raises `SupersededError` when it is not pending any more.
+    """The generation `replaced`, pending or failed, as a new one. Raises `SupersededError` when it is neither any more.
 
     Nobody handed anything in, so this must not win over a deletion or a submission of the meantime.
     """
     if record is None:
         raise SupersededError(f"there is no document {submission.document_id} to run again")
-    if record.generation(submission.generation) is None:  # else it is this one, written before
+    if record.generation(submission.generation) is None and not has_failed(record, replaced):
         _pending(record, replaced)
     return submitted(record, submission, now=now)
+
+
+def has_failed(record: DocumentRecord, generation: str) -> bool:
+    """Whether a generation is the latest submission of a document that lives, and has failed."""
+    latest = record.latest
+    return not record.deleted and latest.generation == generation and latest.state is GenerationState.FAILED
 
 
 def planned(
@@ -186,7 +193,7 @@ def replaced_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
 
 
 def superseded_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
-    """The generation that was pending when `generation` was submitted, if any: both were stamped with the same time."""
+    """The generations that `generation` superseded when it was submitted: all were stamped with the same time."""
     submitted = record.generation(generation)
     if submitted is None:
         return ()

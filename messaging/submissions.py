@@ -13,7 +13,7 @@ from contracts.identifiers import ANONYMOUS, new_id
 from messaging.broker import Broker
 from messaging.errors import StreamFullError
 from messaging.events import Events
-from messaging.generations import superseded_by
+from messaging.generations import has_failed, superseded_by
 from messaging.ledger import DocumentLedger, DocumentNotFoundError, Submitted, SupersededError
 from messaging.redrive import Redrive
 from messaging.uploads import Uploads
@@ -79,18 +79,23 @@ class Submissions:
             )
         )
 
-    async def resubmit(self, tenant: str, document_id: str, generation: str) -> Submitted:
-        """Run a pending generation's content again under a new generation, superseding it.
+    async def resubmit(self, tenant: str, document_id: str, generation: str, *, fresh: str | None = None) -> Submitted:
+        """Run a generation's content again under a new generation, superseding it.
 
-        For a generation whose plan cannot be reproduced. Raises `SupersededError` when it is not pending any more.
+        For one that is pending but whose plan cannot be reproduced, or the latest one when it has failed. With the id of
+        the `fresh` generation given it may be repeated. Raises `SupersededError` when the generation is neither any
+        more, `UploadMissingError` when its content is gone.
         """
         record = await self._ledger.get(tenant, document_id)
         old = record.generation(generation) if record else None
-        if record is None or old is None or record.pending_generation != generation:
-            raise SupersededError(f"generation {generation} of document {document_id} is not pending any more")
-        fresh = new_id()
-        content = self._uploads.read(tenant, document_id, generation, "content")
-        await self._uploads.put(tenant, document_id, fresh, "content", content, max_bytes=old.size_bytes)
+        fresh = fresh or new_id()
+        if record is None or old is None or not _may_run_again(record, generation, fresh):
+            raise SupersededError(
+                f"generation {generation} of document {document_id} was replaced or deleted, or has ended well"
+            )
+        if record.generation(fresh) is None:
+            content = self._uploads.read(tenant, document_id, generation, "content")
+            await self._uploads.put(tenant, document_id, fresh, "content", content, max_bytes=old.size_bytes)
         return await self._carried_through(
             self._enter(
                 tenant,
@@ -230,6 +235,11 @@ class Submissions:
         self._entering.add(task)
         task.add_done_callback(self._entering.discard)
         return await asyncio.shield(task)
+
+
+def _may_run_again(record: DocumentRecord, generation: str, fresh: str) -> bool:
+    begun = record.latest.generation == fresh
+    return begun or record.pending_generation == generation or has_failed(record, generation)
 
 
 __all__ = ["DocumentNotFoundError", "Submissions", "Submitted"]

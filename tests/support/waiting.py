@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 POLL_S = 0.02
 
 
-async def until(
-    condition: Callable[[], bool | Awaitable[bool]], *, timeout_s: float = 10.0, what: str | None = None
-) -> None:
-    """Return as soon as `condition()` holds (it may be async); fail the test when it does not within `timeout_s`."""
+async def until(condition: Callable[[], object], *, timeout_s: float = 10.0, what: str | None = None) -> None:
+    """Return as soon as `condition()` is true (it may be async); fail the test when it does not within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         held = condition()

@@ -137,6 +137,39 @@ def test_a_failed_submission_of_the_same_content_is_run_again() -> None:
     assert generations.same_run(record, submission("g2")) is None
 
 
+def test_a_submission_supersedes_one_that_failed() -> None:
+    record = generations.failed(first(), "g1", failure=BROKEN, now=later(1))
+    record = generations.submitted(record, submission("g2"), now=later(2))
+    assert [g.state for g in record.generations] == [GenerationState.SUPERSEDED, GenerationState.SUBMITTED]
+    assert generations.superseded_by(record, "g2") == ("g1",)
+
+
+def test_the_latest_submission_is_run_again_when_it_has_failed() -> None:
+    failed = generations.failed(first(), "g1", failure=BROKEN, now=later(1))
+    record = generations.run_again(failed, "g1", submission("g2"), now=later(2))
+    assert (record.pending_generation, record.latest.version) == ("g2", 2)
+    assert generations.run_again(record, "g1", submission("g2"), now=later(3)) == record
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda record: generations.deleted(record, now=later(2)),
+        lambda record: generations.submitted(record, submission("g3"), now=later(2)),
+    ],
+    ids=["deleted", "submitted again"],
+)
+def test_a_failed_submission_is_not_run_again_over_what_came_after(meanwhile: Any) -> None:
+    record = meanwhile(generations.failed(first(), "g1", failure=BROKEN, now=later(1)))
+    with pytest.raises(SupersededError):
+        generations.run_again(record, "g1", submission("g2"), now=later(4))
+
+
+def test_what_has_become_ready_is_not_run_again() -> None:
+    with pytest.raises(SupersededError):
+        generations.run_again(visible(), "g1", submission("g2"), now=later(4))
+
+
 def test_the_visible_content_submitted_against_another_pending_one_is_run_again() -> None:
     record = generations.submitted(visible(), submission("g2", content="1"), now=later(3))
     assert generations.same_run(record, submission("g3")) is None
