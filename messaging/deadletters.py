@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from datetime import datetime
-from typing import Any
 
 from contracts import subjects, topology
 from contracts.deadletters import DeadLetter
 from contracts.errors import ErrorCode, WaggleError
 from messaging.broker import ERR_WRONG_LAST_SEQUENCE, Broker
-from messaging.delivery import Incoming
+from messaging.delivery import Delivery
 from messaging.errors import MessageTooLargeError, PublishRefusedError
 
 HEADER_EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
@@ -39,12 +38,12 @@ class DeadLetters:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    async def put(self, incoming: Incoming[Any], error: BaseException, *, attempts: int) -> bool:
+    async def put(self, delivery: Delivery, payload: bytes, error: BaseException, *, attempts: int) -> bool:
         """Store the letter of a message. True: stored; False: it was there already.
 
         Raises `BrokerUnavailableError` or `StreamFullError` when it could not be stored.
         """
-        letter = _letter(incoming, error, attempts=attempts, failed_at=self._broker.clock.now())
+        letter = _letter(delivery, payload, error, attempts=attempts, failed_at=self._broker.clock.now())
         try:
             return await self._store(letter)
         except MessageTooLargeError:
@@ -66,8 +65,9 @@ class DeadLetters:
         return True
 
 
-def _letter(incoming: Incoming[Any], error: BaseException, *, attempts: int, failed_at: datetime) -> DeadLetter:
-    delivery = incoming.delivery
+def _letter(
+    delivery: Delivery, payload: bytes, error: BaseException, *, attempts: int, failed_at: datetime
+) -> DeadLetter:
     return DeadLetter(
         message_id=letter_id(delivery.sequence, delivery.published_at),
         tenant=delivery.tenant if _TOKEN.fullmatch(delivery.tenant) else "invalid",
@@ -81,7 +81,7 @@ def _letter(incoming: Incoming[Any], error: BaseException, *, attempts: int, fai
         error_chain=_chain(error),
         failed_at=failed_at,
         headers={_clean(k): _clean(v) for k, v in list(delivery.headers.items())[:MAX_HEADERS]},
-        payload=b64encode(incoming.raw.data),
+        payload=b64encode(payload),
     )
 
 

@@ -14,6 +14,7 @@ from contracts import subjects, topology
 from contracts.message import Message
 from messaging.clock import BrokerClock
 from messaging.errors import ForeignMessageError
+from messaging.storage import Stored
 
 M = TypeVar("M", bound=Message)
 
@@ -69,6 +70,20 @@ class Delivery:
             attempt=int(attempt),
             published_at=_from_ns(int(timestamp_ns)),
             headers=raw.headers or {},
+        )
+
+    @classmethod
+    def of_stored(cls, stored: Stored, *, stream: str, consumer: str, attempt: int) -> Delivery:
+        """The delivery of a message that was read from its stream instead of pulled."""
+        return cls(
+            subject=stored.subject,
+            tenant=subjects.tenant_of(stored.subject),
+            stream=stream,
+            consumer=consumer,
+            sequence=stored.sequence,
+            attempt=attempt,
+            published_at=stored.stored_at,
+            headers=stored.published_headers,
         )
 
     def remaining_s(self, clock: BrokerClock) -> float | None:

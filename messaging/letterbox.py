@@ -22,6 +22,7 @@ from messaging.storage import Storage, Stored
 from messaging.submissions import Submissions
 from messaging.terminals import Terminals
 from messaging.uploads import UploadMissingError
+from messaging.work import work_in
 
 SCANNED_AT_ONCE = 8
 """Letters read from the broker in one go; each may be as large as a message."""
@@ -212,23 +213,11 @@ class Letterbox:
         )
 
 
-_MESSAGES: Mapping[str, type[Message]] = {
-    f"{subjects.INGEST_REQUESTS}.": IngestRequest,
-    f"{subjects.EMBED_REQUESTS}.": EmbedRequest,
-    f"{subjects.QUERY_REQUESTS}.": QueryRequest,
-    f"{subjects.GENERATE_REQUESTS}.": GenerateRequest,
-}
-"""What is sent back otherwise than as it was, by the beginning of its subject."""
-
-
 def _work_in(kept: Kept) -> Message | None:
-    """The message in a letter; None for one that cannot be read, or that names another tenant than its subject."""
-    of_subject = [kind for start, kind in _MESSAGES.items() if kept.letter.subject.startswith(start)]
     try:
-        message = of_subject[0].from_bytes(bytes(kept.letter.payload)) if of_subject else None
+        return work_in(kept.letter.subject, bytes(kept.letter.payload))
     except (InvalidMessageError, NewerSchemaError):
         return None
-    return message if getattr(message, "tenant", None) == kept.letter.tenant else None
 
 
 def _kept(stored: Stored) -> Kept | None:

@@ -36,6 +36,9 @@ POLL_S = 1.0
 SETTLE_S = 0.005
 """Subscribers hear of a message before the stream has stored it: look this much later, then in doubling steps."""
 
+_ADDED_HEADERS = frozenset(
+    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Last-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending"}
+)
 _DIRECT_GET = "$JS.API.DIRECT.GET"
 _END_OF_BATCH = "204"
 _NOT_FOUND = "404"
@@ -60,6 +63,11 @@ class Stored:
     def stored_at(self) -> datetime:
         """When the broker stored it (its own clock)."""
         return parse_time(self.headers["Nats-Time-Stamp"])
+
+    @property
+    def published_headers(self) -> dict[str, str]:
+        """Those that the publisher set, without what the broker adds on reading."""
+        return {name: value for name, value in self.headers.items() if name not in _ADDED_HEADERS}
 
 
 class Storage:
@@ -102,6 +110,22 @@ class Storage:
         else:
             request["start_time"] = since.isoformat()
         return await self._request(stream, request)
+
+    async def at(self, stream: str, sequence: int) -> Stored | None:
+        """The message with this sequence, or None when the stream does not hold it (any more)."""
+        found = await self.following(stream, ">", after=sequence - 1, limit=1)
+        return found[0] if found and found[0].sequence == sequence else None
+
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Remove one message; one that is gone already is no error."""
+        self._require_connection(stream)
+        try:
+            await heeding_cancellation(self._broker.js.delete_msg(stream, sequence))
+        except nats.js.errors.APIError as error:
+            if await self.at(stream, sequence) is not None:
+                raise _unavailable(stream, error) from error
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(stream, error) from error
 
     async def count(self, stream: str, subject: str) -> int:
         """How many messages of a subject (wildcards allowed) the stream holds."""

@@ -76,7 +76,7 @@ class Settlement:
     async def _give_up(self, incoming: Incoming[Any], error: PermanentError) -> None:
         try:
             await self._tell(incoming, error)
-            await self._letters.put(incoming, error, attempts=_attempts(incoming))
+            await self._letters.put(incoming.delivery, incoming.raw.data, error, attempts=_attempts(incoming))
         except Exception as failure:
             log.exception("could not dead-letter, trying again", **_where(incoming), failure=str(failure))
             await self._return(incoming, failure)

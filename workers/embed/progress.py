@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from enum import Enum, auto
 
-from contracts import subjects, topology
-from contracts.documents import DocumentRecord, EmbedRequest, Failure, GenerationState, PurgeRequest
+from contracts.documents import DocumentRecord, EmbedRequest, Failure, GenerationState
 from contracts.errors import ErrorCode, PermanentError, TransientError
 from contracts.events import DocumentFact
 from messaging.broker import Broker
+from messaging.document_failures import DocumentFailures, request_purge
 from messaging.events import Events
 from messaging.generations import IllegalTransitionError, SupersededError, replaced_by
 from messaging.ledger import DocumentLedger
@@ -95,16 +95,12 @@ class Progress:
         await self._events.document(DocumentFact.READY, record, request.generation)
         for generation in replaced_by(record, request.generation):
             await self._events.document(DocumentFact.SUPERSEDED, record, generation)
-            await self._request_purge(request, generation)
+            await request_purge(self._broker, request.tenant, request.document_id, generation)
 
     async def fail(self, request: EmbedRequest, error: PermanentError) -> None:
         """End the generation of a request that is given up, and have its rows purged."""
-        failure = Failure(code=error.code, message=str(error))
-        record = await self._ledger.fail(request.tenant, request.document_id, request.generation, failure)
-        known = record.generation(request.generation)
-        if known is not None and known.state is GenerationState.FAILED:
-            await self._events.document(DocumentFact.FAILED, record, request.generation)
-            await self._request_purge(request, request.generation)
+        failures = DocumentFailures(self._broker, self._ledger, self._events)
+        await failures.fail(request, Failure(code=error.code, message=str(error)))
 
     async def remove_rows(self, request: EmbedRequest) -> None:
         await self._index.delete_generation(request.tenant, request.document_id, request.generation)
@@ -116,15 +112,6 @@ class Progress:
                 f"the index holds {found} of the {expected} chunks of document {request.document_id}",
                 code=ErrorCode.INDEX_COUNT_MISMATCH,
             )
-
-    async def _request_purge(self, request: EmbedRequest, generation: str) -> None:
-        purge = PurgeRequest(tenant=request.tenant, document_id=request.document_id, generation=generation)
-        await self._broker.publish(
-            subjects.embed_purge(request.tenant),
-            purge,
-            stream=topology.EMBED,
-            message_id=f"purge.{request.tenant}.{request.document_id}.{generation}",
-        )
 
 
 def standing(request: EmbedRequest, record: DocumentRecord | None) -> Standing:

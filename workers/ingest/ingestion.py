@@ -19,9 +19,10 @@ from contracts.errors import PermanentError
 from contracts.events import DocumentFact
 from contracts.identifiers import digest
 from messaging.broker import Broker
+from messaging.document_failures import DocumentFailures
 from messaging.errors import StreamFullError
 from messaging.events import Events
-from messaging.ledger import DocumentLedger, DocumentNotFoundError, SupersededError
+from messaging.ledger import DocumentLedger, SupersededError
 from messaging.submissions import Submissions
 from messaging.uploads import UploadMissingError, Uploads
 from workers.ingest.cutting import Cutting
@@ -89,15 +90,8 @@ class Ingestion:
 
     async def fail(self, request: IngestRequest, error: PermanentError) -> None:
         """End the generation with the reason, and tell so. One that has ended otherwise is left alone."""
-        failure = Failure(code=error.code, message=str(error))
-        ledger, tenant, document_id = self._archive.ledger, request.tenant, request.document_id
-        try:
-            record = await ledger.fail(tenant, document_id, request.generation, failure)
-        except DocumentNotFoundError:
-            return
-        ended = record.generation(request.generation)
-        if ended is not None and ended.state is GenerationState.FAILED:
-            await self._archive.events.document(DocumentFact.FAILED, record, request.generation)
+        failures = DocumentFailures(self._broker, self._archive.ledger, self._archive.events)
+        await failures.fail(request, Failure(code=error.code, message=str(error)))
 
     async def _clear(self, request: IngestRequest) -> None:
         """Remove the uploads of a generation that never was to be seen, should they have come after its purge.

@@ -60,7 +60,7 @@ class Letters:
     attempts: list[int] = field(default_factory=list)
     away: bool = False
 
-    async def put(self, incoming: Incoming[Any], error: BaseException, *, attempts: int) -> bool:
+    async def put(self, delivery: Delivery, payload: bytes, error: BaseException, *, attempts: int) -> bool:
         if self.away:
             raise TransientError("the broker is away")
         self.attempts.append(attempts)

@@ -1,0 +1,78 @@
+"""Ends messages that were handed out as often as they may be, each time without an answer."""
+
+from __future__ import annotations
+
+import structlog
+
+from contracts import topology
+from contracts.advisories import DeliveryAdvisory
+from contracts.documents import EmbedRequest, Failure, IngestRequest
+from contracts.errors import ErrorCode, InvalidMessageError, NewerSchemaError, PermanentError
+from contracts.message import Message
+from contracts.queries import GenerateRequest, QueryRequest
+from messaging.broker import Broker
+from messaging.deadletters import DeadLetters
+from messaging.delivery import Delivery
+from messaging.document_failures import DocumentFailures
+from messaging.events import Events
+from messaging.ledger import DocumentLedger
+from messaging.query_replies import QueryReplies
+from messaging.storage import Storage, Stored
+from messaging.work import work_in
+
+_WORK_QUEUES = frozenset(s.name for s in topology.STREAMS if s.retention is topology.Retention.WORK_QUEUE)
+_QUERY_CODES = {
+    topology.QUERY.name: ErrorCode.RETRIEVAL_FAILED,
+    topology.GENERATE.name: ErrorCode.GENERATION_FAILED,
+}
+
+log = structlog.get_logger(__name__)
+
+
+class Exhaustion:
+    """Does for a message what its worker would have done, had it lived: its document or query ends failed, then its
+    letter is written, then it is removed. Every step bears repetition, and any number of keepers may do it at once.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._storage = Storage(broker)
+        self._letters = DeadLetters(broker)
+        self._failures = DocumentFailures(broker, DocumentLedger(broker), Events(broker))
+        self._replies = QueryReplies.over(broker)
+
+    async def end(self, advisory: DeliveryAdvisory) -> None:
+        """End the message that an advisory is about, if it still lies in its queue."""
+        if not advisory.exhausted or advisory.stream not in _WORK_QUEUES:
+            return
+        stored = await self._storage.at(advisory.stream, advisory.stream_seq)
+        if stored is None:  # acknowledged after all, or ended by another keeper
+            return
+        error = PermanentError(
+            f"{advisory.deliveries} attempts ended without an answer: the process died or was cut off each time",
+            code=ErrorCode.RETRIES_EXHAUSTED,
+        )
+        await self._tell(stored, advisory.stream, error)
+        delivery = _delivery(stored, advisory)
+        await self._letters.put(delivery, stored.data, error, attempts=advisory.deliveries)
+        await self._storage.remove(advisory.stream, advisory.stream_seq)
+        log.error("dead-lettered", consumer=advisory.consumer, tenant=delivery.tenant, sequence=stored.sequence)
+
+    async def _tell(self, stored: Stored, stream: str, error: PermanentError) -> None:
+        work = _readable(stored)
+        if isinstance(work, IngestRequest | EmbedRequest):
+            await self._failures.fail(work, Failure(code=error.code, message=str(error)))
+        elif isinstance(work, QueryRequest | GenerateRequest):
+            await self._replies.end_failed(work, Failure(code=_QUERY_CODES[stream], message=str(error)))
+
+
+def _readable(stored: Stored) -> Message | None:
+    """The message, if it is one of its contract and its tenant's."""
+    try:
+        return work_in(stored.subject, stored.data)
+    except (InvalidMessageError, NewerSchemaError):
+        return None
+
+
+def _delivery(stored: Stored, advisory: DeliveryAdvisory) -> Delivery:
+    """The delivery that would have been the last one."""
+    return Delivery.of_stored(stored, stream=advisory.stream, consumer=advisory.consumer, attempt=advisory.deliveries)
