@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 from rich.console import Console
@@ -42,14 +43,15 @@ class Shown:
 async def ask_streaming(client: GatewayClient, body: Mapping[str, Any], *, deadline_s: float, shown: Shown) -> Answer:
     """Ask and show the answer piece by piece; returns its end with the passages it rests on."""
     passages: Retrieved | None = None
-    async for event in client.stream(body, deadline_s=deadline_s):
-        if isinstance(event, Retrieved):
-            passages = event
-        elif isinstance(event, Delta):
-            shown.piece(event)
-        else:
-            shown.end(event)
-            return event.model_copy(update={"passages": passages.passages}) if passages else event
+    async with aclosing(client.stream(body, deadline_s=deadline_s)) as events:
+        async for event in events:
+            if isinstance(event, Retrieved):
+                passages = event
+            elif isinstance(event, Delta):
+                shown.piece(event)
+            else:
+                shown.end(event)
+                return event.model_copy(update={"passages": passages.passages}) if passages else event
     raise AssertionError("a stream ends with an answer or an error")
 
 

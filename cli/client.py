@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -107,7 +107,9 @@ class GatewayClient:
         asked = {**body, "deadline_s": deadline_s, "stream": False}
         return self._read(Answer, (await self._request("POST", "/v1/query", json=asked, timeout=timeout)).json())
 
-    async def stream(self, body: Mapping[str, Any], *, deadline_s: float) -> AsyncIterator[Retrieved | Delta | Answer]:
+    async def stream(
+        self, body: Mapping[str, Any], *, deadline_s: float
+    ) -> AsyncGenerator[Retrieved | Delta | Answer, None]:
         """Ask, and yield what comes: passages, pieces of text, then one `Answer`."""
         timeout = httpx.Timeout(deadline_s + ANSWER_SLACK_S, connect=CONNECT_S)
         asked = {**body, "deadline_s": deadline_s, "stream": True}

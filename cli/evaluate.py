@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from cli.client import GatewayClient
 from cli.evaluation import Cited, Dataset, DatasetError, Document, Passage, Reply, Report, evaluate, load
 from cli.exits import CommandError, Exit
+from cli.interrupts import interruptible
 from cli.output import Json, console, messages, print_json, table
 from cli.replies import Uploaded
 from cli.target import gateway
@@ -42,13 +43,18 @@ def evaluate_command(
     """
     quiet_retries()
     dataset = _shortened(_load(file, documents), limit)
-    report = asyncio.run(
-        _run(dataset, at_once=at_once, deadline_s=deadline, timeout_s=timeout, keep=keep, quiet=as_json)
-    )
+    with interruptible():
+        report = asyncio.run(
+            _run(dataset, at_once=at_once, deadline_s=deadline, timeout_s=timeout, keep=keep, quiet=as_json)
+        )
     if as_json:
         print_json({"language": dataset.language, **asdict(report)})
     else:
         _print(dataset.language, report)
+
+
+MOST_LISTED = 500
+"""The gateway's own limit of a page."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ async def _run(
 ) -> Report:
     async with gateway() as client:
         await client.ready()
+        await _warn_of_others(client, dataset)
         try:
             await _ingest(client, dataset, timeout_s=timeout_s, quiet=quiet)
             with _bar("asking", quiet=quiet) as (bar, task):
@@ -106,6 +113,18 @@ async def _ingest(client: GatewayClient, dataset: Dataset, *, timeout_s: float, 
     if failed:
         reason = failed[0].failure.message if failed[0].failure else ""
         raise CommandError(f"{len(failed)} documents are not ready, first {failed[0].source.name}: {reason}")
+
+
+async def _warn_of_others(client: GatewayClient, dataset: Dataset) -> None:
+    """Documents that are there compete with those of the dataset; copies of them make its figures worthless."""
+    own = {document.document_id for document in dataset.documents}
+    present = await client.documents(states=["ready"], limit=min(len(own) + 1, MOST_LISTED))
+    if any(document.document_id not in own for document in present.items):
+        messages().print(
+            "Other documents are there and compete with these, so the figures are lower than on an empty data folder "
+            "(WAGGLE_DATA_DIR).",
+            style="yellow",
+        )
 
 
 async def _ask(client: GatewayClient, question: str, deadline_s: float) -> Reply:

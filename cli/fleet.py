@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -13,7 +15,7 @@ from rich.text import Text
 
 from cli.client import GatewayClient
 from cli.exits import Exit
-from cli.output import Json, ago, console, messages, plain, print_json, print_json_line, size, table
+from cli.output import Json, ago, console, plain, print_json, print_json_line, size, table
 from cli.rates import Rates
 from cli.replies import Fleet, Member, Readiness
 from cli.target import gateway
@@ -78,16 +80,26 @@ async def _top(interval_s: float, count: int | None, *, as_json: bool) -> None:
     rates = Rates()
     looks = 0
     async with gateway() as client:
-        with Live(console=messages() if as_json else console(), auto_refresh=False) as live:
+        with _frames(as_json=as_json) as show:
             while count is None or looks < count:
                 await asyncio.sleep(interval_s if looks else 0)
                 looks += 1
                 fleet = await client.fleet()
                 rates.look(fleet.items)
-                if as_json:
-                    print_json_line({"items": plain(fleet.items)})
-                else:
-                    live.update(_live(fleet, rates), refresh=True)
+                show(fleet, rates)
+
+
+@contextmanager
+def _frames(*, as_json: bool) -> Iterator[Callable[[Fleet, Rates], None]]:
+    """One place on a terminal that is drawn anew; elsewhere one table, or one line of JSON, after the other."""
+    screen = console()
+    if as_json:
+        yield lambda fleet, _: print_json_line({"items": plain(fleet.items)})
+    elif not screen.is_terminal:
+        yield lambda fleet, rates: screen.print(_live(fleet, rates))
+    else:
+        with Live(console=screen, auto_refresh=False) as live:
+            yield lambda fleet, rates: live.update(_live(fleet, rates), refresh=True)
 
 
 def _live(fleet: Fleet, rates: Rates) -> Table:

@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.exits import CommandError, Exit
+from cli.interrupts import interruptible
 from cli.output import Json, console, messages, print_json, table
 from cli.target import gateway
 from cli.traffic.simulation import Load, Simulation
@@ -42,7 +43,8 @@ def load(
     """
     quiet_retries()
     planned = Load(rate=rate, duration_s=duration, questions_share=_share(mix), deadline_s=deadline, seed=seed)
-    tally = asyncio.run(_run(planned, keep=keep, quiet=as_json))
+    with interruptible():
+        tally = asyncio.run(_run(planned, keep=keep, quiet=as_json))
     if as_json:
         print_json({"items": [asdict(row) for row in tally.rows()]})
     else:

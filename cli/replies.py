@@ -130,6 +130,7 @@ class Member(Reply):
     progress: int = 0
     rss_bytes: int = 0
     cpu_s: float = 0.0
+    heartbeat_age_s: float = 0.0
     started_at: datetime | None = None
     last_progress_at: datetime | None = None
     checks: tuple[Check, ...] = ()

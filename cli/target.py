@@ -7,7 +7,9 @@ from contracts.settings import AllSettings
 
 
 def gateway() -> GatewayClient:
-    """`WAGGLE_URL` where it is set, else the stack that runs in the data folder, else the default address."""
+    """`WAGGLE_URL` where it is set, else `WAGGLE_GATEWAY_PORT`, else the stack that runs in the data folder, else the
+    default address.
+    """
     settings = AllSettings.load()
     key = settings.api_key.get_secret_value() if settings.api_key else None
     return GatewayClient(_url(settings), api_key=key)
@@ -16,6 +18,8 @@ def gateway() -> GatewayClient:
 def _url(settings: AllSettings) -> str:
     if "url" in settings.model_fields_set:
         return settings.url
+    if "gateway_port" in settings.model_fields_set and settings.gateway_port:
+        return f"http://127.0.0.1:{settings.gateway_port}"
     from deploy.local.addresses import RunningStack
     from deploy.local.layout import Layout
 

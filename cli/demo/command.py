@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from cli.starting import bring_up, take_down
 from cli.uploading.files import find
 from cli.uploading.patience import quiet_retries
 from cli.uploading.submission import Outcome, Submission
+from contracts.health import HEARTBEAT_INTERVAL_S
 from contracts.settings import PREFIX, AllSettings
 from deploy.local.assembly import assemble
 from deploy.local.stack import LocalStack
@@ -36,6 +38,8 @@ HERE = Path(__file__).parent
 START_S = 300.0
 INGEST_S = 600.0
 QUESTION_S = 60.0
+HEARTBEATS_S = 2 * HEARTBEAT_INTERVAL_S
+LOOK_S = 0.25
 
 
 @app.command()
@@ -69,9 +73,19 @@ async def _journey(screen: Console, stack: LocalStack) -> list[str]:
         for language, questions in json.loads((HERE / "questions.json").read_text(encoding="utf-8")).items():
             for question in questions:
                 shortcomings += await _ask(screen, client, question, language)
+        await _heard_from_all(client)
         screen.print("\nThe fleet", style="bold")
         screen.print(overview(*await fleet_and_readiness(client)))
     return shortcomings
+
+
+async def _heard_from_all(client: GatewayClient) -> None:
+    """Let every process tell once more how far it is: heartbeats are seconds apart."""
+    asked = time.monotonic()
+    while (waited_s := time.monotonic() - asked) < HEARTBEATS_S:
+        if all(member.heartbeat_age_s < waited_s for member in (await client.fleet()).items):
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 async def _ingest(screen: Console, client: GatewayClient) -> list[str]:

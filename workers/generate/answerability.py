@@ -83,8 +83,8 @@ def evidence(question: QuestionTerms, candidates: Sequence[Sentence]) -> Evidenc
     document_of: dict[str, str] = {}
     for sentence in candidates:
         passages[sentence.passage.chunk_id] |= sentence.found
-        documents[sentence.passage.document_id] |= sentence.found
-        document_of[sentence.passage.chunk_id] = sentence.passage.document_id
+        documents[sentence.source] |= sentence.found
+        document_of[sentence.passage.chunk_id] = sentence.source
     return Evidence(
         sentence=max(question.share(sentence.found) for sentence in candidates),
         document=max(map(question.share, documents.values())),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,10 @@ MARK = 0.15
 question's terms. Set by cross-validation; the result hardly changes between half and twice each of them."""
 
 
+COPIED = 0.5
+"""A passage of which so many sentences stand word for word in a better passage of another document is a copy of that."""
+
+
 class Place(NamedTuple):
     """Where a sentence stands in the extracted text. Overlapping passages repeat sentences: those have one place."""
 
@@ -30,7 +35,8 @@ class Place(NamedTuple):
 class Sentence:
     """`passage.text[start:end]`, the terms of the question found in it, and how well it answers.
 
-    `similarity` is its cosine to the question, None where it is not known or means nothing.
+    `similarity` is its cosine to the question, None where it is not known or means nothing. `source` is its document, or
+    the one that its passage is a copy of.
     """
 
     passage: RetrievedPassage
@@ -39,6 +45,7 @@ class Sentence:
     found: Found
     similarity: float | None
     score: float
+    source: str
 
     @property
     def text(self) -> str:
@@ -56,9 +63,11 @@ def sentences(
     """Every sentence of `passages`, scored, in their order.
 
     A sentence that answers often leaves out what the whole passage is about. Therefore terms count by how few sentences
-    have them, of its own passage and of all passages, and what the passage is about counts through its score.
+    have them, of its own passage and of all passages, and what the passage is about counts through its score. What a
+    better passage of another document says word for word is left out: documents come in copies and versions.
     """
-    spans = [_spans(passage) for passage in passages]
+    originals = Originals()
+    sources, spans = zip(*(originals.of(passage) for passage in passages), strict=True) if passages else ((), ())
     found = [
         [terms.found_in(passage.text[s.start : s.end]) for s in of_passage]
         for passage, of_passage in zip(passages, spans, strict=True)
@@ -66,7 +75,7 @@ def sentences(
     overall = weights(terms.terms, [place for places in found for place in places])
     kind = wanted(question)
     scored = []
-    for passage, of_passage, places in zip(passages, spans, found, strict=True):
+    for passage, source, of_passage, places in zip(passages, sources, spans, found, strict=True):
         local = weights(terms.terms, places)
         for span, place in zip(of_passage, places, strict=True):
             score = (coverage(place, overall) + coverage(place, local)) / 2 + PASSAGE_SCORE * passage.score
@@ -75,10 +84,33 @@ def sentences(
             score += SIMILARITY * (similarity or 0.0)
             scored.append(
                 Sentence(
-                    passage=passage, start=span.start, end=span.end, found=place, similarity=similarity, score=score
+                    passage=passage,
+                    start=span.start,
+                    end=span.end,
+                    found=place,
+                    similarity=similarity,
+                    score=score,
+                    source=source,
                 )
             )
     return scored
+
+
+class Originals:
+    """Tells copies of passages from originals; asked for one passage after the other, best first."""
+
+    def __init__(self) -> None:
+        self._first_in: dict[str, str] = {}
+
+    def of(self, passage: RetrievedPassage) -> tuple[str, list[SentenceScore]]:
+        """The document that a passage originally is of, and its sentences without those that stood elsewhere before."""
+        spans = _spans(passage)
+        said = [" ".join(passage.text[span.start : span.end].casefold().split()) for span in spans]
+        origins = [self._first_in.setdefault(text, passage.document_id) for text in said]
+        copied = [origin for origin in origins if origin != passage.document_id]
+        source = Counter(copied).most_common(1)[0][0] if len(copied) >= COPIED * len(spans) > 0 else passage.document_id
+        kept = [span for span, origin in zip(spans, origins, strict=True) if origin == passage.document_id]
+        return source, kept
 
 
 def _spans(passage: RetrievedPassage) -> Sequence[SentenceScore]:

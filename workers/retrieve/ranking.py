@@ -24,11 +24,28 @@ def rank(
     method: Fusion,
     top_k: int,
 ) -> list[RetrievedPassage]:
-    """The best `top_k` of `candidates`, in an order that depends on nothing but their content."""
+    """The best `top_k` of `candidates`, in an order that depends on nothing but their content.
+
+    A text that was there before, in a copy of a document, comes after all others: it says nothing new.
+    """
     judged = relevance(question, vector, candidates)
     scores = _scores(judged, candidates, mode=mode, served=served, method=method)
-    order = sorted(range(len(candidates)), key=lambda i: (-scores[i], candidates[i].chunk_id))
-    return [_passage(candidates[i], float(scores[i]), judged.sentences[i]) for i in order[:top_k]]
+    order = sorted(
+        range(len(candidates)), key=lambda i: (-scores[i], candidates[i].document_id, candidates[i].chunk_id)
+    )
+    return [
+        _passage(candidates[i], float(scores[i]), judged.sentences[i]) for i in _repeats_last(order, candidates)[:top_k]
+    ]
+
+
+def _repeats_last(order: Sequence[int], candidates: Sequence[Candidate]) -> list[int]:
+    seen = set[str]()
+    first, repeats = list[int](), list[int]()
+    for position in order:
+        text = candidates[position].text
+        (repeats if text in seen else first).append(position)
+        seen.add(text)
+    return first + repeats
 
 
 def _scores(

@@ -33,6 +33,9 @@ PASSAGE = {
 }  # fmt: skip
 
 
+MEMBER = {"service": "embed", "instance": "embed-1", "state": "ready", "in_flight": 0, "progress": 3}
+
+
 def problem(status: int, code: str, detail: str, **headers: str) -> httpx.Response:
     document = {"type": f"urn:waggle:problem:{code}", "title": "…", "status": status, "detail": detail, "code": code}
     return httpx.Response(status, json=document, headers={k.replace("_", "-"): v for k, v in headers.items()})
@@ -68,7 +71,10 @@ class FakeGateway:
         if route == ("POST", "/v1/documents"):
             return self._submit(body)
         if route == ("GET", "/v1/documents"):
-            return httpx.Response(200, json={"items": [], "next": None})
+            ready = [document for document in self.documents.values() if document["state"] == "ready"]
+            return httpx.Response(200, json={"items": ready, "next": None})
+        if route == ("GET", "/v1/fleet"):
+            return httpx.Response(200, json={"items": [MEMBER], "next": None})
         if route == ("POST", "/v1/query"):
             return self._query(json.loads(body))
         if request.url.path.endswith("/text"):

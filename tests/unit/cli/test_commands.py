@@ -13,6 +13,7 @@ from cli.main import Commands
 from cli.output import size
 from cli.rates import Rates
 from cli.replies import Fleet, Member
+from cli.target import gateway
 from tests.unit.cli.gateways import FakeGateway
 
 
@@ -75,6 +76,22 @@ def test_deleting_reports_each_document(waggle, fake_gateway: FakeGateway) -> No
     assert ran.code == 1
     assert "✓ d1" in ran.out
     assert "✗ d2" in ran.out
+
+
+def test_the_port_of_the_gateway_says_where_to_ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WAGGLE_DATA_DIR", str(tmp_path))
+    assert gateway().url == "http://127.0.0.1:8080"
+    monkeypatch.setenv("WAGGLE_GATEWAY_PORT", "8099")
+    assert gateway().url == "http://127.0.0.1:8099"
+    monkeypatch.setenv("WAGGLE_URL", "http://elsewhere:1")
+    assert gateway().url == "http://elsewhere:1"
+
+
+def test_top_writes_one_table_after_the_other_where_there_is_no_terminal(waggle, fake_gateway: FakeGateway) -> None:
+    ran = waggle("top", "--count", "2", "--interval", "0.2")
+    assert ran.code == 0
+    assert ran.out.count("service") == 2
+    assert ran.out.endswith("\n")
 
 
 def test_down_with_nothing_running_says_so(waggle) -> None:

@@ -62,3 +62,9 @@ def test_a_file_that_is_no_evaluation_is_wrong_usage(waggle, fake_gateway, tmp_p
     (tmp_path / "x.json").write_text(content, encoding="utf-8")
 
     assert waggle("evaluate", str(tmp_path / "x.json")).code == 2
+
+
+def test_documents_that_compete_are_warned_of(waggle, fake_gateway, file: Path) -> None:
+    assert "Other documents" not in waggle("evaluate", str(file)).err
+    fake_gateway.documents["mine"] = {"document_id": "mine", "name": "a", "version": 1, "state": "ready"}
+    assert "Other documents" in waggle("evaluate", str(file)).err

@@ -64,3 +64,24 @@ def test_an_encoder_that_finds_everything_similar_shows_nothing():
 def test_a_question_without_any_word_has_no_answer():
     terms, found = judged("?!", passage("The queen lays eggs."))
     assert not is_answered(terms, found, Script.ALPHABETIC)
+
+
+HIVE = "The queen lays eggs in spring. She rests in winter."
+
+
+def test_a_copy_of_a_document_takes_nothing_from_its_evidence():
+    alone = evidence(*judged(QUESTION, passage(HIVE, document_id="a")))
+    with_copy = evidence(*judged(QUESTION, passage(HIVE, document_id="a"), passage(HIVE, document_id="b")))
+    assert with_copy == alone
+
+
+def test_a_version_that_differs_in_a_sentence_is_no_competitor():
+    other = HIVE.replace("winter", "autumn")
+    found = evidence(*judged(QUESTION, passage(HIVE, document_id="a"), passage(other, document_id="b")))
+    assert found.contrast == MOST_CONTRAST
+
+
+def test_a_document_that_repeats_a_single_sentence_of_many_is_its_own():
+    other = "The queen lays eggs in spring. The drone is a male. The queen is one. The eggs are many."
+    found = evidence(*judged(QUESTION, passage(HIVE, document_id="a"), passage(other, document_id="b")))
+    assert found.contrast < MOST_CONTRAST

@@ -137,3 +137,13 @@ async def test_nothing_is_said_from_a_stop_sequence_on():
 async def test_the_same_question_and_passages_give_the_same_answer():
     asked = ("When does the keeper weigh the hive?", passage(BEES), passage(WASPS, document_id="w"))
     assert await answer(*asked) == await answer(*asked)
+
+
+async def test_what_two_copies_say_is_said_once():
+    text = "Turn the panel to the south. Tilt the panel at 60 degrees."
+    _, single = await answer("How is the panel tilted?", passage(text, document_id="a"))
+    _, double = await answer(
+        "How is the panel tilted?", passage(text, document_id="a"), passage(f" {text.upper()}", document_id="b")
+    )
+    assert double.text == single.text
+    assert {citation.document_id for citation in double.citations} == {"a"}

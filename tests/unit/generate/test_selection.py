@@ -13,7 +13,15 @@ SOURCE = passage(TEXT)
 
 def sentence(number: int, score: float, *, source=SOURCE) -> Sentence:
     span = source.sentences[number]
-    return Sentence(passage=source, start=span.start, end=span.end, found=frozenset(), similarity=None, score=score)
+    return Sentence(
+        passage=source,
+        start=span.start,
+        end=span.end,
+        found=frozenset(),
+        similarity=None,
+        score=score,
+        source=source.document_id,
+    )
 
 
 def texts(groups):

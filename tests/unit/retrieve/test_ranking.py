@@ -67,3 +67,22 @@ def test_a_passage_says_where_it_is_from():
     passage = ranked("bee", None, [candidate("bee", document_id="d", generation="g7", keyword_score=2.0)])[0]
     assert (passage.document_id, passage.generation, passage.start, passage.end) == ("d", "g7", 100, 103)
     assert passage.score == pytest.approx(1.0)
+
+
+def test_a_text_that_was_there_before_comes_after_all_others():
+    candidates = [
+        candidate("bees", document_id="copy", similarity=0.9, keyword_score=9.0),
+        candidate("bees", document_id="a", similarity=0.9, keyword_score=9.0),
+        candidate("wasps", document_id="other", similarity=0.1, keyword_score=1.0),
+    ]
+    assert [p.document_id for p in ranked("bees", QUESTION, candidates)] == ["a", "other", "copy"]
+    assert [p.document_id for p in ranked("bees", QUESTION, candidates, top_k=2)] == ["a", "other"]
+
+
+def test_of_copies_the_same_document_is_shown_for_every_passage():
+    candidates = [
+        candidate(text, document_id=document_id, similarity=similarity)
+        for text, similarity in (("one", 0.9), ("two", 0.8), ("three", 0.7))
+        for document_id in ("b", "a")
+    ]
+    assert {p.document_id for p in ranked("bees", QUESTION, candidates, top_k=3)} == {"a"}
