@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from cli.exits import CommandError, Exit
-from cli.output import Json, console, messages, print_json
+from cli.output import Json, console, counted, messages, print_json
 from cli.target import gateway
 from cli.uploading.files import FileSource, find
 from cli.uploading.patience import quiet_retries
@@ -118,7 +118,7 @@ def _line(outcome: Outcome) -> Text:
             ("✗ ", "red"), outcome.source.name, ("  ", ""), (outcome.state, "red"),
             f"  {outcome.failure.code}: {outcome.failure.message}",
         )  # fmt: skip
-    notes = [f"{outcome.chunks} chunks"] if outcome.chunks is not None else []
+    notes = [counted(outcome.chunks, "chunk")] if outcome.chunks is not None else []
     notes += [f"version {outcome.version}"] if outcome.version > 1 else []
     notes += ["unchanged"] if outcome.unchanged else []
     return Text.assemble(
@@ -133,7 +133,8 @@ def _summarise(sources: list[FileSource], outcomes: list[Outcome], *, as_json: b
         return
     bad = [outcome for outcome in outcomes if not outcome.good]
     good = len(outcomes) - len(bad)
-    console().print(f"{good} of {len(outcomes)} documents are fine" + (f", {len(bad)} are not." if bad else "."))
+    rest = f", {len(bad)} {'is' if len(bad) == 1 else 'are'} not." if bad else "."
+    console().print(f"{good} of {counted(len(outcomes), 'document')} {'is' if good == 1 else 'are'} fine{rest}")
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

@@ -55,6 +55,11 @@ def _width(stream: TextIO) -> int | None:
     return None if stream.isatty() or "COLUMNS" in os.environ else PIPE_COLUMNS
 
 
+def counted(number: int, noun: str) -> str:
+    """1 as `1 chunk`, 2 as `2 chunks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def size(size_bytes: float | None) -> str:
     """1536 as `1.5 KiB`."""
     if size_bytes is None:
