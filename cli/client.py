@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ UPLOAD_S = 300.0
 ANSWER_SLACK_S = 10.0
 """On top of a question's own deadline, after which the gateway has to have answered."""
 
+_LETTER = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 Model = TypeVar("Model", bound=Reply)
 
 
@@ -128,10 +129,10 @@ class GatewayClient:
         return self._read(DeadLetterPage, (await self._request("GET", "/v1/dlq", params=parameters)).json())
 
     async def dead_letter(self, letter_id: str) -> DeadLetterDetail:
-        return self._read(DeadLetterDetail, (await self._request("GET", f"/v1/dlq/{quote(letter_id)}")).json())
+        return self._read(DeadLetterDetail, (await self._request("GET", f"/v1/dlq/{_letter(letter_id)}")).json())
 
     async def replay_dead_letter(self, letter_id: str) -> None:
-        await self._request("POST", f"/v1/dlq/{quote(letter_id)}/replay")
+        await self._request("POST", f"/v1/dlq/{_letter(letter_id)}/replay")
 
     async def replay_dead_letters(self, filters: Mapping[str, str], *, cursor: int = 0) -> Replays:
         """Replay a page of those that match; `next` is the cursor of the following one."""
@@ -139,7 +140,7 @@ class GatewayClient:
         return self._read(Replays, (await self._request("POST", "/v1/dlq/replay", json=body)).json())
 
     async def drop_dead_letter(self, letter_id: str) -> None:
-        await self._request("DELETE", f"/v1/dlq/{quote(letter_id)}")
+        await self._request("DELETE", f"/v1/dlq/{_letter(letter_id)}")
 
     async def fleet(self) -> Fleet:
         return self._read(Fleet, (await self._request("GET", "/v1/fleet")).json())
@@ -190,6 +191,13 @@ class GatewayClient:
                 f"{self.url} does not answer as a Waggle gateway does: {error.error_count()} unexpected fields",
                 hint="Check WAGGLE_URL, and that gateway and command line are of the same release.",
             ) from error
+
+
+def _letter(letter_id: str) -> str:
+    """A letter's id as a part of a path; others could lead out of it."""
+    if not _LETTER.fullmatch(letter_id):
+        raise GatewayError(Problem(status=404, detail=f"There is no dead letter {letter_id}."))
+    return letter_id
 
 
 def _raise_problem(response: httpx.Response) -> None:

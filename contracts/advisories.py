@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from contracts.message import Message
 
@@ -20,6 +20,7 @@ class DeliveryAdvisory(Message):
     EXHAUSTED: ClassVar[str] = "io.nats.jetstream.advisory.v1.max_deliver"
 
     type: str
+    timestamp: AwareDatetime
     stream: str
     consumer: str
     stream_seq: int = Field(ge=1)

@@ -11,6 +11,8 @@ from contracts.identifiers import Token
 from gateway.schemas import Wire
 from messaging.letterbox import Kept, Replayed
 
+MOST_POSITION = 2**63 - 1
+
 
 class DeadLetterView(Wire):
     """A message that was given up. `document_id` and `query_id` are what it was about, as far as it says."""
@@ -41,7 +43,7 @@ class DeadLetterView(Wire):
             failed_at=letter.failed_at,
             document_id=kept.document_id,
             query_id=kept.query_id,
-            size_bytes=kept.cut_from_bytes or len(letter.payload),
+            size_bytes=kept.cut_from_bytes or kept.size_bytes,
         )
 
 
@@ -90,7 +92,7 @@ class Replays(Wire):
     document_id: Token | None = None
     query_id: Token | None = None
     limit: int = Field(default=50, ge=1, le=50, description="Most letters sent back by this request.")
-    cursor: int = Field(default=0, ge=0, description="`next` of the request before.")
+    cursor: int = Field(default=0, ge=0, le=MOST_POSITION, description="`next` of the request before.")
 
 
 class ReplayRefusal(Wire):

@@ -12,6 +12,7 @@ from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Connected
 from gateway.dead_letter_schemas import (
+    MOST_POSITION,
     DeadLetterDetail,
     DeadLetterList,
     DeadLetterView,
@@ -37,7 +38,7 @@ async def list_dead_letters(
     document_id: Annotated[Token | None, Query(description="Only of this document.")] = None,
     query_id: Annotated[Token | None, Query(description="Only of this query.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[int, Query(ge=0, description="`next` of the page before.")] = 0,
+    cursor: Annotated[int, Query(ge=0, le=MOST_POSITION, description="`next` of the page before.")] = 0,
 ) -> Response:
     """List dead letters, oldest first, without their payloads."""
     wanted = Wanted(stream=stream, code=code, document_id=document_id, query_id=query_id)

@@ -49,14 +49,17 @@ async def submit_documents(identity: Identified, backend: Connected, request: Re
 
 async def _submit_text(backend: Backend, identity: Identity, request: Request) -> Response:
     given = await backend.json.read(request, DocumentText, at_most=backend.limits.json_document_bytes)
-    accepted = await _submit(
-        backend,
-        identity,
-        name=given.name,
-        content=_pieces(given.text.encode()),
-        metadata=given.metadata,
-        document_id=given.document_id,
-    )
+    try:
+        accepted = await _submit(
+            backend,
+            identity,
+            name=given.name,
+            content=_pieces(given.text.encode()),
+            metadata=given.metadata,
+            document_id=given.document_id,
+        )
+    except UploadTooLargeError as error:
+        raise _as_problem(error) from None
     return Response(accepted.model_dump_json(), 202, media_type="application/json")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from datetime import datetime
+from datetime import UTC, datetime
 
 from contracts import subjects, topology
 from contracts.deadletters import DeadLetter
@@ -20,6 +20,7 @@ HEADER_TRUNCATED = "Waggle-Payload-Bytes"
 MAX_KEPT_BYTES = 256 * 1024
 """What is kept of a message that would not fit into the broker's payload limit once wrapped."""
 MAX_REASON = 2000
+NO_TENANT = "invalid"
 MAX_HEADERS = 64
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
@@ -30,6 +31,12 @@ def letter_id(sequence: int, published_at: datetime) -> str:
     Stream sequences start anew when a stream is recreated, hence the time (ms) beside it.
     """
     return f"{sequence}-{int(published_at.timestamp() * 1000)}"
+
+
+def published_at(message_id: str) -> datetime:
+    """When the message of a letter with this id was published; the beginning of time for an id of another form."""
+    milliseconds = message_id.rpartition("-")[2]
+    return datetime.fromtimestamp(int(milliseconds) / 1000 if milliseconds.isdecimal() else 0, UTC)
 
 
 class DeadLetters:
@@ -70,7 +77,7 @@ def _letter(
 ) -> DeadLetter:
     return DeadLetter(
         message_id=letter_id(delivery.sequence, delivery.published_at),
-        tenant=delivery.tenant if _TOKEN.fullmatch(delivery.tenant) else "invalid",
+        tenant=_tenant(delivery),
         stream=delivery.stream,
         consumer=delivery.consumer,
         subject=_clean(delivery.subject),
@@ -83,6 +90,12 @@ def _letter(
         headers={_clean(k): _clean(v) for k, v in list(delivery.headers.items())[:MAX_HEADERS]},
         payload=b64encode(payload),
     )
+
+
+def _tenant(delivery: Delivery) -> str:
+    """The broker's own messages are of no tenant."""
+    theirs = _TOKEN.fullmatch(delivery.tenant) and not delivery.subject.startswith("$")
+    return delivery.tenant if theirs else NO_TENANT
 
 
 def _cut(letter: DeadLetter) -> DeadLetter:

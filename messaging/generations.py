@@ -105,15 +105,19 @@ def run_again(record: DocumentRecord | None, replaced: str, submission: Submissi
     """
     if record is None:
         raise SupersededError(f"there is no document {submission.document_id} to run again")
-    if record.generation(submission.generation) is None and not has_failed(record, replaced):
+    entered = record.generation(submission.generation)
+    if entered is not None:  # written before; void if it has ended since
+        _pending(record, entered.generation)
+    elif not may_run_again(record, replaced):
         _pending(record, replaced)
     return submitted(record, submission, now=now)
 
 
-def has_failed(record: DocumentRecord, generation: str) -> bool:
-    """Whether a generation is the latest submission of a document that lives, and has failed."""
+def may_run_again(record: DocumentRecord, generation: str) -> bool:
+    """Whether a generation is pending, or is the latest submission of a document that lives and has failed."""
     latest = record.latest
-    return not record.deleted and latest.generation == generation and latest.state is GenerationState.FAILED
+    failed = latest.generation == generation and latest.state is GenerationState.FAILED
+    return not record.deleted and (failed or record.pending_generation == generation)
 
 
 def planned(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from contracts import subjects, topology
@@ -16,7 +17,8 @@ from contracts.identifiers import digest
 from contracts.message import Message
 from contracts.queries import GenerateRequest, QueryRequest
 from messaging.broker import Broker
-from messaging.deadletters import HEADER_TRUNCATED
+from messaging.deadletters import HEADER_TRUNCATED, published_at
+from messaging.deadlines import budget_s
 from messaging.ledger import SupersededError
 from messaging.storage import Storage, Stored
 from messaging.submissions import Submissions
@@ -28,6 +30,7 @@ SCANNED_AT_ONCE = 8
 """Letters read from the broker in one go; each may be as large as a message."""
 
 _ID = re.compile(r"[A-Z][A-Z0-9_-]{0,63}\.[A-Za-z0-9_-]{1,128}")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _GENERATION_LENGTH = 26
 
 
@@ -41,11 +44,14 @@ class ReplayRefusedError(PermanentError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kept:
-    """A letter as the stream holds it. `id` names it to people; `position` is for reading on."""
+    """A letter as the stream holds it, in a list without its payload. `id` names it to people; `position` is for reading
+    on; `size_bytes` is the payload's. `document_id` and `query_id` are what it was about, as far as it says.
+    """
 
     id: str
     position: int
     letter: DeadLetter
+    size_bytes: int
     document_id: str | None = None
     query_id: str | None = None
 
@@ -73,7 +79,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Letters, oldest first; `next` is the position to read on after, None at the end."""
+    """Letters without their payloads, oldest first; `next` is the position to read on after, None at the end."""
 
     items: tuple[Kept, ...]
     next: int | None
@@ -114,7 +120,7 @@ class Letterbox:
             )
             for stored in batch:
                 after = stored.sequence
-                kept = _kept(stored)
+                kept = _without_payload(_kept(stored))
                 if kept is None or kept.letter.tenant != tenant or not wanted.matches(kept):
                     continue
                 found.append(kept)
@@ -174,15 +180,18 @@ class Letterbox:
     async def _send_back(self, kept: Kept) -> None:
         work = _work_in(kept)
         if isinstance(work, IngestRequest | EmbedRequest):
-            await self._run_again(work, kept)
+            await self._run_again(work)
             return
         if isinstance(work, QueryRequest | GenerateRequest):
-            await self._require_open(work)
+            await self._require_open(work, kept)
         await self._publish(kept)
 
-    async def _run_again(self, work: IngestRequest | EmbedRequest, kept: Kept) -> None:
-        """Whatever step failed, the whole submission is run again: the rest of its batches was dropped when it failed."""
-        fresh = digest("replay", kept.letter.tenant, kept.id)[:_GENERATION_LENGTH]
+    async def _run_again(self, work: IngestRequest | EmbedRequest) -> None:
+        """Whatever step failed, the whole submission is run again: the rest of its batches was dropped when it failed.
+
+        Once, however many letters it has left: the id of the new generation follows from the failed one.
+        """
+        fresh = digest("replay", work.tenant, work.document_id, work.generation)[:_GENERATION_LENGTH]
         try:
             await self._submissions.resubmit(work.tenant, work.document_id, work.generation, fresh=fresh)
         except SupersededError as error:
@@ -195,8 +204,10 @@ class Letterbox:
                 f"The content of document {work.document_id} is not stored any more: submit it again."
             ) from error
 
-    async def _require_open(self, work: QueryRequest | GenerateRequest) -> None:
-        if await self._terminals.find(work.tenant, work.query_id):
+    async def _require_open(self, work: QueryRequest | GenerateRequest, kept: Kept) -> None:
+        """How a query has ended is known for minutes only, so its deadline counts, too."""
+        over = self._broker.clock.remaining_s(_deadline(work, kept.letter)) <= 0
+        if over or await self._terminals.find(work.tenant, work.query_id):
             raise ReplayRefusedError(
                 f"The query {work.query_id} has ended, and a query ends only once: ask again, and drop the letter."
             )
@@ -220,6 +231,16 @@ def _work_in(kept: Kept) -> Message | None:
         return None
 
 
+def _deadline(work: QueryRequest | GenerateRequest, letter: DeadLetter) -> datetime:
+    if isinstance(work, GenerateRequest):
+        return work.deadline
+    return published_at(letter.message_id) + timedelta(seconds=budget_s(letter.headers))
+
+
+def _without_payload(kept: Kept | None) -> Kept | None:
+    return kept and replace(kept, letter=kept.letter.model_copy(update={"payload": b""}))
+
+
 def _kept(stored: Stored) -> Kept | None:
     """None for what is no letter: it stays in the stream for a release that can read it."""
     try:
@@ -231,8 +252,9 @@ def _kept(stored: Stored) -> Kept | None:
         id=f"{letter.stream}.{letter.message_id}",
         position=stored.sequence,
         letter=letter,
-        document_id=_text(names.get("document_id")),
-        query_id=_text(names.get("query_id")) or letter.headers.get(subjects.HEADER_QUERY_ID),
+        size_bytes=len(letter.payload),
+        document_id=_token(names.get("document_id")),
+        query_id=_token(names.get("query_id")) or _token(letter.headers.get(subjects.HEADER_QUERY_ID)),
     )
 
 
@@ -244,5 +266,6 @@ def _names(payload: bytes) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+def _token(value: object) -> str | None:
+    """An id that may be one; anything may stand in a letter."""
+    return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None

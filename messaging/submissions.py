@@ -13,7 +13,7 @@ from contracts.identifiers import ANONYMOUS, new_id
 from messaging.broker import Broker
 from messaging.errors import StreamFullError
 from messaging.events import Events
-from messaging.generations import has_failed, superseded_by
+from messaging.generations import may_run_again, superseded_by
 from messaging.ledger import DocumentLedger, DocumentNotFoundError, Submitted, SupersededError
 from messaging.redrive import Redrive
 from messaging.uploads import Uploads
@@ -87,15 +87,16 @@ class Submissions:
         more, `UploadMissingError` when its content is gone.
         """
         record = await self._ledger.get(tenant, document_id)
-        old = record.generation(generation) if record else None
         fresh = fresh or new_id()
-        if record is None or old is None or not _may_run_again(record, generation, fresh):
+        if record is not None and record.generation(fresh) is not None:
+            return await self._resumed(record, fresh)
+        old = record.generation(generation) if record else None
+        if record is None or old is None or not may_run_again(record, generation):
             raise SupersededError(
                 f"generation {generation} of document {document_id} was replaced or deleted, or has ended well"
             )
-        if record.generation(fresh) is None:
-            content = self._uploads.read(tenant, document_id, generation, "content")
-            await self._uploads.put(tenant, document_id, fresh, "content", content, max_bytes=old.size_bytes)
+        content = self._uploads.read(tenant, document_id, generation, "content")
+        await self._uploads.put(tenant, document_id, fresh, "content", content, max_bytes=old.size_bytes)
         return await self._carried_through(
             self._enter(
                 tenant,
@@ -112,8 +113,19 @@ class Submissions:
                     principal=old.principal,
                     replacing=generation,
                 ),
+                replacing=generation,
             )
         )
+
+    async def _resumed(self, record: DocumentRecord, fresh: str) -> Submitted:
+        """Repeat what may have been cut off after a generation was entered."""
+        submitted = Submitted(record=record, generation=fresh, superseded=superseded_by(record, fresh))
+        known = record.generation(fresh)
+        if record.deleted or known is None or known.state in (GenerationState.FAILED, GenerationState.SUPERSEDED):
+            raise SupersededError(f"generation {fresh} of document {record.document_id} has ended already")
+        if record.pending_generation == fresh:
+            await self._request_and_tell(submitted)
+        return submitted
 
     async def delete(self, tenant: str, document_id: str, principal: str = ANONYMOUS) -> DocumentRecord:
         """Make a document invisible at once; its rows and uploads are removed then.
@@ -149,17 +161,24 @@ class Submissions:
         await self._redrive.close()
 
     async def _enter(
-        self, tenant: str, document_id: str, generation: str, write: Callable[[], Awaitable[Submitted]]
+        self,
+        tenant: str,
+        document_id: str,
+        generation: str,
+        write: Callable[[], Awaitable[Submitted]],
+        *,
+        replacing: str | None = None,
     ) -> Submitted:
         try:
             submitted = await write()
         except Exception:
             self._redrive.later(
-                f"settling submission {generation}", lambda: self._settle(tenant, document_id, generation)
+                f"settling submission {generation}",
+                lambda: self._settle(tenant, document_id, generation, replacing=replacing),
             )
             raise
         if not submitted.unchanged:
-            await self._request_ingest(submitted)
+            await self._request_ingest(submitted, may_refuse=replacing is None)
             await self._redrive.now_or_later(f"telling of submission {generation}", lambda: self._tell(submitted))
             return submitted
         await self._redrive.now_or_later(
@@ -169,26 +188,33 @@ class Submissions:
             await self._publish_request(submitted.record)
         return submitted
 
-    async def _settle(self, tenant: str, document_id: str, generation: str) -> None:
-        """After a ledger write of unknown outcome: if it was made, go on; if not, remove the upload."""
+    async def _settle(self, tenant: str, document_id: str, generation: str, *, replacing: str | None) -> None:
+        """After a ledger write of unknown outcome: if it was made, go on; if it never will be, remove the upload."""
         record = await self._ledger.get(tenant, document_id)
-        if record is None or record.generation(generation) is None:
-            await self._uploads.delete(tenant, document_id, generation)
-        elif record.pending_generation == generation:
+        known = record.generation(generation) if record else None
+        if record is not None and record.pending_generation == generation:
             await self._request_and_tell(
                 Submitted(record=record, generation=generation, superseded=superseded_by(record, generation))
             )
+        elif known is None and record is not None and replacing is not None and may_run_again(record, replacing):
+            return  # a repeat of the same run may be about to enter it
+        elif record is None or known is None or record.deleted or known.state is GenerationState.SUPERSEDED:
+            await self._uploads.delete(tenant, document_id, generation)
 
     async def _request_and_tell(self, submitted: Submitted) -> None:
         await self._publish_request(submitted.record)
         await self._tell(submitted)
 
-    async def _request_ingest(self, submitted: Submitted) -> None:
+    async def _request_ingest(self, submitted: Submitted, *, may_refuse: bool) -> None:
+        """A submission that finds the queue full is refused; one that nobody could hand in again is entered later."""
         record, generation = submitted.record, submitted.generation
         tenant, document_id = record.tenant, record.document_id
         try:
             await self._publish_request(record)
         except StreamFullError:
+            if not may_refuse:
+                self._redrive.later(f"ingest request {generation}", lambda: self._request_and_tell(submitted))
+                raise
             full = Failure(code=ErrorCode.INTERNAL, message="The ingest queue was full: submit the document again.")
 
             async def refuse() -> None:
@@ -235,11 +261,6 @@ class Submissions:
         self._entering.add(task)
         task.add_done_callback(self._entering.discard)
         return await asyncio.shield(task)
-
-
-def _may_run_again(record: DocumentRecord, generation: str, fresh: str) -> bool:
-    begun = record.latest.generation == fresh
-    return begun or record.pending_generation == generation or has_failed(record, generation)
 
 
 __all__ = ["DocumentNotFoundError", "Submissions", "Submitted"]

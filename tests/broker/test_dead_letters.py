@@ -229,3 +229,31 @@ async def test_what_was_cut_is_not_sent_back(gateway, ingest, broker):
     status, problem = await replay(gateway, letter["id"])
     assert status == 409
     assert str(len(whole)) in problem["detail"]
+
+
+@pytest.mark.parametrize("name", ["document_id", "query_id"])
+async def test_whatever_stands_in_a_letter_it_can_be_listed(gateway, ingest, broker, name):
+    payload = b'{"%s": "\\ud800"}' % name.encode()
+    await broker.publish_bytes("rag.ingest.requests.default", payload, stream="INGEST")
+    await until(lambda: letters(gateway))
+    (letter,) = await letters(gateway)
+    assert letter[name] is None
+    assert (await gateway.http.get(f"/v1/dlq/{letter['id']}")).status_code == 200
+
+
+async def test_a_cursor_beyond_all_positions_is_refused(gateway):
+    assert (await gateway.http.get("/v1/dlq", params={"cursor": 2**63})).status_code == 422
+    assert (await gateway.http.post("/v1/dlq/replay", json={"cursor": 2**63})).status_code == 422
+
+
+async def test_a_query_is_not_asked_again_after_its_deadline_even_if_its_end_is_forgotten(gateway, broker, worker):
+    @worker.consumes(topology.QUERY_WORKERS, QueryRequest)
+    async def on_query(_: QueryRequest, __: Delivery) -> None:
+        raise PermanentError("no index", code=ErrorCode.RETRIEVAL_FAILED)
+
+    async with running(worker):
+        await gateway.http.post("/v1/query", json={"query": "Why?", "deadline_s": 0.5})
+        await until(lambda: letters(gateway))
+    (letter,) = await letters(gateway)
+    await Storage(broker).purge(topology.TERMINALS.name, ">")  # as age does
+    assert (await replay(gateway, letter["id"]))[0] == 409

@@ -5,28 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 
 import nats.errors
 import pytest
 
 from contracts import subjects, topology
+from contracts.advisories import DeliveryAdvisory
 from contracts.answers import Failed
 from contracts.documents import DocumentState, IngestRequest, Plan, PurgeRequest
-from contracts.errors import ErrorCode
+from contracts.errors import ErrorCode, PermanentError
 from contracts.events import DocumentFact
 from contracts.identifiers import new_id
 from contracts.queries import QueryRequest
 from contracts.settings import BrokerSettings, KeeperSettings
 from contracts.topology import Topology
 from messaging.broker import Broker
+from messaging.document_failures import DocumentFailures
 from messaging.ledger import DocumentLedger
 from messaging.queries import Queries
-from messaging.storage import Storage
+from messaging.storage import Storage, Stored
 from messaging.terminals import Terminals
 from tests.support.letters import dead_letters
 from tests.support.topologies import brisk
 from tests.support.waiting import until
 from tests.support.workers import running
+from workers.keeper.exhaustion import Exhaustion
 from workers.keeper.worker import build
 
 DELIVERIES = 2
@@ -199,3 +203,34 @@ async def test_a_message_that_was_settled_meanwhile_is_left_alone(keepers, broke
     assert record is not None
     assert record.state is DocumentState.SUBMITTED
     assert await letter_count(broker) == 0
+
+
+async def test_an_advisory_of_a_time_before_the_message_means_another_one(broker):
+    await submit(broker)
+    (stored,) = await Storage(broker).following(topology.INGEST.name, ">")
+    await Exhaustion(broker).end(advisory_of(stored, at=stored.stored_at - timedelta(seconds=1)))
+    assert await letter_count(broker) == 0
+    assert await Storage(broker).count(topology.INGEST.name, ">") == 1
+
+
+async def test_a_letter_does_not_wait_for_a_document_that_cannot_be_told(broker, monkeypatch):
+    async def refuse(*_: object) -> None:
+        raise PermanentError("cannot become failed")
+
+    monkeypatch.setattr(DocumentFailures, "fail", refuse)
+    await submit(broker)
+    (stored,) = await Storage(broker).following(topology.INGEST.name, ">")
+    await Exhaustion(broker).end(advisory_of(stored, at=stored.stored_at))
+    assert await letter_count(broker) == 1
+    assert await Storage(broker).count(topology.INGEST.name, ">") == 0
+
+
+def advisory_of(stored: Stored, *, at: datetime) -> DeliveryAdvisory:
+    return DeliveryAdvisory(
+        type=DeliveryAdvisory.EXHAUSTED,
+        timestamp=at,
+        stream="INGEST",
+        consumer="ingest",
+        stream_seq=stored.sequence,
+        deliveries=2,
+    )

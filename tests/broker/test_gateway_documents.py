@@ -80,6 +80,12 @@ async def test_the_same_content_under_the_same_id_is_not_redone(gateway, ingest,
     assert (shown["version"], shown["visible_version"]) == (2, 1)
 
 
+async def test_a_text_that_is_too_large_is_refused(gateway):
+    body = {"name": "big.txt", "text": "x" * (QUICK.upload_max_bytes + 1)}
+    response = await gateway.http.post("/v1/documents", json=body)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
+
+
 async def test_a_file_that_is_too_large_is_refused_and_nothing_of_it_stays(gateway, broker):
     limit = QUICK.upload_max_bytes
     exact = await gateway.http.post("/v1/documents", files=[file("exact", b"x" * limit)])

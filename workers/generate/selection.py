@@ -16,7 +16,10 @@ def select(candidates: Sequence[Sentence], *, most: int) -> list[list[Sentence]]
     """Up to `most` sentences, in groups that follow one another in the text; the group with the best one first."""
     ranked = sorted(candidates, key=lambda s: (-s.score, s.place))
     chosen: dict[Place, Sentence] = {}
+    said: dict[str, Place] = {}
     for sentence in ranked:
+        if said.setdefault(sentence.text, sentence.place) != sentence.place:
+            continue
         if len(chosen) == most or sentence.score < NEAR_BEST * ranked[0].score:
             break
         chosen.setdefault(sentence.place, sentence)

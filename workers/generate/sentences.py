@@ -18,8 +18,8 @@ MARK = 0.15
 question's terms. Set by cross-validation; the result hardly changes between half and twice each of them."""
 
 
-COPIED = 0.5
-"""A passage of which so many sentences stand word for word in a better passage of another document is a copy of that."""
+COPIED = 0.6
+"""A passage of which so many characters, in whole sentences, stand in a better passage of another document is a copy."""
 
 
 class Place(NamedTuple):
@@ -63,8 +63,8 @@ def sentences(
     """Every sentence of `passages`, scored, in their order.
 
     A sentence that answers often leaves out what the whole passage is about. Therefore terms count by how few sentences
-    have them, of its own passage and of all passages, and what the passage is about counts through its score. What a
-    better passage of another document says word for word is left out: documents come in copies and versions.
+    have them, of its own passage and of all passages, and what the passage is about counts through its score. What a copy
+    of a better passage repeats is left out: documents come in copies and versions.
     """
     originals = Originals()
     sources, spans = zip(*(originals.of(passage) for passage in passages), strict=True) if passages else ((), ())
@@ -103,14 +103,17 @@ class Originals:
         self._first_in: dict[str, str] = {}
 
     def of(self, passage: RetrievedPassage) -> tuple[str, list[SentenceScore]]:
-        """The document that a passage originally is of, and its sentences without those that stood elsewhere before."""
+        """The document that a passage originally is of, and its sentences; a copy's without those of its original."""
         spans = _spans(passage)
         said = [" ".join(passage.text[span.start : span.end].casefold().split()) for span in spans]
         origins = [self._first_in.setdefault(text, passage.document_id) for text in said]
-        copied = [origin for origin in origins if origin != passage.document_id]
-        source = Counter(copied).most_common(1)[0][0] if len(copied) >= COPIED * len(spans) > 0 else passage.document_id
-        kept = [span for span, origin in zip(spans, origins, strict=True) if origin == passage.document_id]
-        return source, kept
+        copied = Counter[str]()
+        for text, origin in zip(said, origins, strict=True):
+            copied[origin] += len(text) * (origin != passage.document_id)
+        source, characters = copied.most_common(1)[0] if copied else (passage.document_id, 0)
+        if not characters or characters < COPIED * sum(map(len, said)):
+            return passage.document_id, list(spans)
+        return source, [span for span, origin in zip(spans, origins, strict=True) if origin == passage.document_id]
 
 
 def _spans(passage: RetrievedPassage) -> Sequence[SentenceScore]:

@@ -45,8 +45,8 @@ class Exhaustion:
         if not advisory.exhausted or advisory.stream not in _WORK_QUEUES:
             return
         stored = await self._storage.at(advisory.stream, advisory.stream_seq)
-        if stored is None:  # acknowledged after all, or ended by another keeper
-            return
+        if stored is None or stored.stored_at > advisory.timestamp:
+            return  # acknowledged after all, or ended by another keeper; or the stream is another one by now
         error = PermanentError(
             f"{advisory.deliveries} attempts ended without an answer: the process died or was cut off each time",
             code=ErrorCode.RETRIES_EXHAUSTED,
@@ -59,10 +59,13 @@ class Exhaustion:
 
     async def _tell(self, stored: Stored, stream: str, error: PermanentError) -> None:
         work = _readable(stored)
-        if isinstance(work, IngestRequest | EmbedRequest):
-            await self._failures.fail(work, Failure(code=error.code, message=str(error)))
-        elif isinstance(work, QueryRequest | GenerateRequest):
-            await self._replies.end_failed(work, Failure(code=_QUERY_CODES[stream], message=str(error)))
+        try:
+            if isinstance(work, IngestRequest | EmbedRequest):
+                await self._failures.fail(work, Failure(code=error.code, message=str(error)))
+            elif isinstance(work, QueryRequest | GenerateRequest):
+                await self._replies.end_failed(work, Failure(code=_QUERY_CODES[stream], message=str(error)))
+        except PermanentError as refusal:  # no repetition will change that, and the letter must not wait for it
+            log.error("nobody to tell of a dead letter", sequence=stored.sequence, reason=str(refusal))  # noqa: TRY400
 
 
 def _readable(stored: Stored) -> Message | None:

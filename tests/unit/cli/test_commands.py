@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.client import GatewayError
 from cli.main import Commands
 from cli.output import size
 from cli.rates import Rates
@@ -139,3 +140,11 @@ def test_rates_are_growth_per_second_and_begin_anew_after_a_restart() -> None:
 @pytest.mark.parametrize(("count", "said"), [(0, "0 B"), (1536, "1.5 KiB"), (3 * 1024**3, "3.0 GiB"), (None, "")])
 def test_sizes_have_units(count: int | None, said: str) -> None:
     assert size(count) == said
+
+
+@pytest.mark.parametrize("letter_id", ["../documents/d1", "..", "", "INGEST.1-1/../x", "INGEST"])
+async def test_no_letter_leads_to_another_path(fake_gateway: FakeGateway, letter_id: str) -> None:
+    async with fake_gateway.client() as client:
+        with pytest.raises(GatewayError, match="no dead letter"):
+            await client.drop_dead_letter(letter_id)
+    assert fake_gateway.requests == []

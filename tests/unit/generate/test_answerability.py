@@ -85,3 +85,16 @@ def test_a_document_that_repeats_a_single_sentence_of_many_is_its_own():
     other = "The queen lays eggs in spring. The drone is a male. The queen is one. The eggs are many."
     found = evidence(*judged(QUESTION, passage(HIVE, document_id="a"), passage(other, document_id="b")))
     assert found.contrast < MOST_CONTRAST
+
+
+def test_a_document_that_says_some_of_the_same_keeps_its_own_sentences():
+    eiffel = passage(
+        "The Eiffel Tower is a tower in Paris. It was completed in 1889. It is open daily.", document_id="a"
+    )
+    bridge = passage(
+        "The Forth Bridge is a long railway bridge in Scotland. It was completed in 1889. It is open daily.",
+        document_id="b",
+    )
+    _, found = judged("When was the Forth Bridge completed?", eiffel, bridge)
+    assert {s.source for s in found if s.passage is bridge} == {"b"}
+    assert "It was completed in 1889." in [s.text for s in found if s.passage is bridge]
