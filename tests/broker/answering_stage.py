@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -26,6 +27,11 @@ TEXTS = (
     "Drones leave the hive in autumn.",
     "Smoke calms the bees.",
 )
+
+
+def warms_up(questions: Sequence[str]) -> bool:
+    """Whether nobody asked these: a worker encodes them before it is ready."""
+    return all(question == "warm up" or set(question.split()) == {"bee"} for question in questions)
 
 
 @dataclass(kw_only=True)

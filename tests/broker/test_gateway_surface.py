@@ -93,7 +93,7 @@ async def test_openapi_describes_every_route_with_examples(gateway):
         "/v1/documents", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
         "/v1/documents/{document_id}/text", "/v1/documents/{document_id}/content", "/v1/query",
         "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
-        "/metrics",
+        "/metrics", "/v1/dlq", "/v1/dlq/replay", "/v1/dlq/{letter_id}", "/v1/dlq/{letter_id}/replay",
     }  # fmt: skip
     body = document["paths"]["/v1/query"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["examples"]

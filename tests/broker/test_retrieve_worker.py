@@ -26,7 +26,7 @@ from messaging.ledger import DocumentLedger
 from messaging.queries import Queries
 from messaging.storage import Storage
 from messaging.terminals import Terminals
-from tests.broker.answering_stage import TENANT, TEXTS, Shelf, asked, is_told, texts, told
+from tests.broker.answering_stage import TENANT, TEXTS, Shelf, asked, is_told, texts, told, warms_up
 from tests.support.letters import dead_letters
 from tests.support.topologies import brisk
 from tests.support.waiting import until
@@ -182,7 +182,7 @@ class _Held(SimulatedEmbedder):
         self.gate = threading.Event()
 
     def encode_questions(self, questions):
-        if list(questions) != ["warm up"]:
+        if not warms_up(questions):
             self.gate.wait(20)
         return super().encode_questions(questions)
 
@@ -230,7 +230,7 @@ class _Broken(SimulatedEmbedder):
         self._error = error
 
     def encode_questions(self, questions):
-        if list(questions) != ["warm up"]:
+        if not warms_up(questions):
             raise self._error
         return super().encode_questions(questions)
 
