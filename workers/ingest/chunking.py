@@ -119,6 +119,7 @@ class _Packer:
     def pack(self, units: Sequence[_Unit]) -> Iterator[list[_Unit]]:
         pending = deque(units)
         current: list[_Unit] = []
+        repeated = 0  # so many units at the beginning of `current` stand in the chunk before
         while pending:
             unit = pending.popleft()
             if _total([*current, unit]) <= self._max:
@@ -126,9 +127,10 @@ class _Packer:
             elif all(u.heading for u in current) and not unit.heading and (halves := self._halve(current, unit)):
                 pending.extendleft(reversed(halves))
             else:
-                full, carried = self._break(current)
+                full, carried = self._break(current, least=repeated + 1)
                 yield full
-                current = self._overlapping(full, carried, unit)
+                overlap = self._overlap_of(full, carried, unit)
+                current, repeated = [*overlap, *carried], len(overlap)
                 pending.appendleft(unit)
         if current:
             yield current
@@ -142,20 +144,24 @@ class _Packer:
         rest = self._splitter.pieces(head.end, unit.end, limit=self._max)
         return tuple(replace(unit, start=p.start, end=p.end, tokens=p.tokens) for p in (head, *rest))
 
-    def _break(self, current: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
-        """Where a full chunk ends: before the last paragraph if it is full enough then, never after a heading."""
+    def _break(self, current: list[_Unit], *, least: int) -> tuple[list[_Unit], list[_Unit]]:
+        """Where a full chunk ends: before the last paragraph if it is full enough then, never after a heading.
+
+        It has the `least` number of units in any case, so that each chunk goes further than the one before.
+        """
         at = len(current)
-        for i in range(len(current) - 1, 0, -1):
+        for i in range(len(current) - 1, least - 1, -1):
             if _total(current[:i]) < self._max * _PARAGRAPH_FILL:
                 break
             if current[i].block != current[i - 1].block:
                 at = i
                 break
-        while at > 1 and current[at - 1].heading and not all(u.heading for u in current[:at]):
+        while at > least and current[at - 1].heading and not all(u.heading for u in current[:at]):
             at -= 1
         return current[:at], current[at:]
 
-    def _overlapping(self, full: Sequence[_Unit], carried: list[_Unit], following: _Unit) -> list[_Unit]:
+    def _overlap_of(self, full: Sequence[_Unit], carried: list[_Unit], following: _Unit) -> list[_Unit]:
+        """The last units of a chunk that the next one begins with; they leave room for what follows."""
         after = [*carried, following]
         room = min(self._overlap, self._max - _total(carried or after))
         tail: list[_Unit] = []
@@ -164,7 +170,7 @@ class _Packer:
             if room < 0:
                 break
             tail.insert(0, unit)
-        return tail + carried
+        return tail
 
 
 def _total(units: Sequence[_Unit]) -> int:

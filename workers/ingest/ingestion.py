@@ -29,7 +29,7 @@ from workers.ingest.cutting import Cutting
 from workers.ingest.result_file import Header, Result
 from workers.ingest.sandbox import Sandbox
 
-PLAN_FORMAT = "1"
+PLAN_FORMAT = "2"
 MESSAGE_BYTES = 240 * 1024
 """What an `EmbedRequest` may take; payloads stay below 256 KiB."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from contracts.documents import Chunk
@@ -82,6 +82,11 @@ class TestProperties:
 
     @relaxed
     @given(documents, st.integers(8, 120), st.integers(0, 60))
+    @example(
+        document=build(("p", "alpha"), ("p", f"{'alpha ' * 8}be"), ("p", "alpha"), ("p", "ab" * 200)),
+        size=34,
+        overlap=17,
+    )
     def test_chunks_come_in_order_and_each_goes_further(
         self, document: ParsedDocument, size: int, overlap: int
     ) -> None:
