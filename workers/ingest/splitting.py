@@ -73,6 +73,7 @@ class Splitter:
             if tokens <= limit or end == start + 1:
                 break
             end = max(start + 1, start + (end - start) * limit // (tokens + 1))
+        tokens += self._cuts_word(end)  # the word may have one more when it is put together again in a chunk
         return Piece(start, self._without_space(start, end), min(tokens, limit))
 
     def _token_ends(self, start: int, end: int) -> list[int]:

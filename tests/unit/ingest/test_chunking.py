@@ -74,6 +74,7 @@ class TestProperties:
 
     @settings(parent=relaxed, max_examples=40)
     @given(document=documents, size=st.integers(32, 120))
+    @example(document=build(("h1", "中心。"), ("p", f"alpha {'ab' * 200} {'ab' * 200} 数据")), size=49)
     def test_the_encoders_own_tokens_are_bounded_too(
         self, tokenizer: Tokenizer, document: ParsedDocument, size: int
     ) -> None:
