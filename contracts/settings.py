@@ -146,7 +146,7 @@ class EncoderSettings(Settings):
     encoder_threads: int | None = Field(
         default=None,
         ge=1,
-        description="Torch threads; default: embed workers share the cores, retrieve takes 1.",
+        description="Torch threads; default: embed shares the cores, retrieve takes 1.",
         examples=[1],
     )
     encoder_precision: Literal["auto", "float32", "bfloat16"] = Field(

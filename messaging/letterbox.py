@@ -14,7 +14,6 @@ from contracts.deadletters import DeadLetter
 from contracts.documents import EmbedRequest, IngestRequest
 from contracts.errors import InvalidMessageError, NewerSchemaError, PermanentError
 from contracts.identifiers import digest
-from contracts.message import Message
 from contracts.queries import GenerateRequest, QueryRequest
 from messaging.broker import Broker
 from messaging.deadletters import HEADER_TRUNCATED, published_at
@@ -178,7 +177,7 @@ class Letterbox:
         await self._storage.purge(topology.DLQ.name, subject, up_to=kept.position)
 
     async def _send_back(self, kept: Kept) -> None:
-        work = _work_in(kept)
+        work = work_in(kept.letter.subject, bytes(kept.letter.payload))
         if isinstance(work, IngestRequest | EmbedRequest):
             await self._run_again(work)
             return
@@ -222,13 +221,6 @@ class Letterbox:
             stream=letter.stream,
             headers={**headers, subjects.HEADER_MESSAGE_ID: f"replay.{kept.id}"},
         )
-
-
-def _work_in(kept: Kept) -> Message | None:
-    try:
-        return work_in(kept.letter.subject, bytes(kept.letter.payload))
-    except (InvalidMessageError, NewerSchemaError):
-        return None
 
 
 def _deadline(work: QueryRequest | GenerateRequest, letter: DeadLetter) -> datetime:

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from contracts import subjects, topology
-from contracts.documents import DocumentRecord, Failure, GenerationState, IngestRequest, Metadata, PurgeRequest
+from contracts.documents import DocumentRecord, Failure, GenerationState, IngestRequest, Metadata
 from contracts.errors import ErrorCode, TransientError
 from contracts.events import DocumentFact
 from contracts.identifiers import ANONYMOUS, new_id
 from messaging.broker import Broker
+from messaging.document_failures import request_purge
 from messaging.errors import StreamFullError
 from messaging.events import Events
 from messaging.generations import may_run_again, superseded_by
@@ -146,13 +147,7 @@ class Submissions:
     async def purge(self, record: DocumentRecord, generations: tuple[str, ...]) -> None:
         """Have the index rows of void generations deleted, and remove their uploads."""
         for generation in generations:
-            request = PurgeRequest(tenant=record.tenant, document_id=record.document_id, generation=generation)
-            await self._broker.publish(
-                subjects.embed_purge(record.tenant),
-                request,
-                stream=topology.EMBED,
-                message_id=f"purge.{record.tenant}.{record.document_id}.{generation}",
-            )
+            await request_purge(self._broker, record.tenant, record.document_id, generation)
             await self._uploads.delete(record.tenant, record.document_id, generation)
 
     async def close(self) -> None:

@@ -6,17 +6,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 
-from messaging.app import WorkerApp
-from messaging.broker import Broker
-from tests.support.failing_ingest import FailingIngest, fail, letters
-from tests.support.gateways import Gateway, running_gateway
+from tests.support.failing_ingest import fail, letters
+from tests.support.gateways import Gateway
 from tests.support.waiting import until
-from tests.support.workers import running
 
 
 @dataclass(frozen=True)
@@ -24,20 +20,6 @@ class Ran:
     code: int
     out: str
     err: str
-
-
-@pytest.fixture
-async def gateway(broker: Broker, nats_server) -> AsyncIterator[Gateway]:
-    async with running_gateway(nats_server.url) as started:
-        await started.ready()
-        yield started
-
-
-@pytest.fixture
-async def ingest(broker: Broker, worker: WorkerApp) -> AsyncIterator[FailingIngest]:
-    ingest = FailingIngest(worker)
-    async with running(worker):
-        yield ingest
 
 
 async def dlq(gateway: Gateway, *arguments: str) -> Ran:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,29 +13,14 @@ from contracts.documents import IngestRequest
 from contracts.errors import ErrorCode, PermanentError
 from contracts.queries import QueryRequest
 from messaging.app import WorkerApp
-from messaging.broker import Broker
 from messaging.delivery import Delivery
 from messaging.storage import Storage
 from messaging.terminals import Terminals
 from messaging.uploads import UploadMissingError, Uploads
-from tests.support.failing_ingest import FailingIngest, fail, letters
-from tests.support.gateways import TEXT, Gateway, running_gateway
+from tests.support.failing_ingest import fail, letters
+from tests.support.gateways import TEXT, Gateway
 from tests.support.waiting import until
 from tests.support.workers import running
-
-
-@pytest.fixture
-async def gateway(broker: Broker, nats_server) -> AsyncIterator[Gateway]:
-    async with running_gateway(nats_server.url) as started:
-        await started.ready()
-        yield started
-
-
-@pytest.fixture
-async def ingest(broker: Broker, worker: WorkerApp) -> AsyncIterator[FailingIngest]:
-    ingest = FailingIngest(worker)
-    async with running(worker):
-        yield ingest
 
 
 async def document(gateway: Gateway, document_id: str) -> dict[str, Any]:

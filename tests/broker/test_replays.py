@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
-from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.ledger import DocumentLedger, LedgerContentionError, SupersededError
 from messaging.submissions import Submissions
 from messaging.uploads import UploadMissingError, Uploads
-from tests.support.failing_ingest import FailingIngest, fail, letters
-from tests.support.gateways import TEXT, Gateway, running_gateway
+from tests.support.failing_ingest import fail, letters
+from tests.support.gateways import TEXT, Gateway
 from tests.support.waiting import until
-from tests.support.workers import running
 
 FRESH = "fresh-generation"
-
-
-@pytest.fixture
-async def gateway(broker: Broker, nats_server) -> AsyncIterator[Gateway]:
-    async with running_gateway(nats_server.url) as started:
-        await started.ready()
-        yield started
-
-
-@pytest.fixture
-async def ingest(broker: Broker, worker: WorkerApp) -> AsyncIterator[FailingIngest]:
-    ingest = FailingIngest(worker)
-    async with running(worker):
-        yield ingest
 
 
 async def content(broker: Broker, generation: str) -> str | None:
@@ -112,7 +94,6 @@ async def test_all_letters_of_one_submission_run_it_once(gateway, ingest, broker
     assert letter["id"] in [item["id"] for item in done["items"]]
     assert (len(done["items"]), done["refused"]) == (2, [])
     await until(lambda: len(ingest.seen) == 3)
-    await asyncio.sleep(0)
     assert len({request.generation for request in ingest.seen}) == 2
 
 

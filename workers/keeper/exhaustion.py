@@ -7,8 +7,7 @@ import structlog
 from contracts import topology
 from contracts.advisories import DeliveryAdvisory
 from contracts.documents import EmbedRequest, Failure, IngestRequest
-from contracts.errors import ErrorCode, InvalidMessageError, NewerSchemaError, PermanentError
-from contracts.message import Message
+from contracts.errors import ErrorCode, PermanentError
 from contracts.queries import GenerateRequest, QueryRequest
 from messaging.broker import Broker
 from messaging.deadletters import DeadLetters
@@ -58,7 +57,7 @@ class Exhaustion:
         log.error("dead-lettered", consumer=advisory.consumer, tenant=delivery.tenant, sequence=stored.sequence)
 
     async def _tell(self, stored: Stored, stream: str, error: PermanentError) -> None:
-        work = _readable(stored)
+        work = work_in(stored.subject, stored.data)
         try:
             if isinstance(work, IngestRequest | EmbedRequest):
                 await self._failures.fail(work, Failure(code=error.code, message=str(error)))
@@ -66,14 +65,6 @@ class Exhaustion:
                 await self._replies.end_failed(work, Failure(code=_QUERY_CODES[stream], message=str(error)))
         except PermanentError as refusal:  # no repetition will change that, and the letter must not wait for it
             log.error("nobody to tell of a dead letter", sequence=stored.sequence, reason=str(refusal))  # noqa: TRY400
-
-
-def _readable(stored: Stored) -> Message | None:
-    """The message, if it is one of its contract and its tenant's."""
-    try:
-        return work_in(stored.subject, stored.data)
-    except (InvalidMessageError, NewerSchemaError):
-        return None
 
 
 def _delivery(stored: Stored, advisory: DeliveryAdvisory) -> Delivery:

@@ -1,0 +1,27 @@
+"""A gateway and an ingest worker that fails, for all who need no other."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from messaging.app import WorkerApp
+from messaging.broker import Broker
+from tests.support.failing_ingest import FailingIngest
+from tests.support.gateways import Gateway, running_gateway
+from tests.support.workers import running
+
+
+@pytest.fixture
+async def gateway(broker: Broker, nats_server) -> AsyncIterator[Gateway]:
+    async with running_gateway(nats_server.url) as started:
+        await started.ready()
+        yield started
+
+
+@pytest.fixture
+async def ingest(broker: Broker, worker: WorkerApp) -> AsyncIterator[FailingIngest]:
+    ingest = FailingIngest(worker)
+    async with running(worker):
+        yield ingest
