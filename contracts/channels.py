@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from contracts import subjects, topology
 from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
+from contracts.census import CensusPage, CensusRequest
 from contracts.deadletters import DeadLetter
 from contracts.documents import EmbedRequest, IngestRequest, PurgeRequest
 from contracts.events import DocumentEvent, QueryEvent
 from contracts.health import Heartbeat
 from contracts.message import Message
 from contracts.queries import GenerateRequest, QueryRequest
+from contracts.reconciliation import ReconcileEvent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ CHANNELS: tuple[Channel, ...] = (
         name="ingestRequests",
         address=subjects.INGEST_REQUESTS + ".{tenant}",
         messages=(IngestRequest,),
-        senders=("gateway",),
+        senders=("gateway", "keeper"),
         receivers=("ingest",),
         stream=topology.INGEST,
         summary="Parse and chunk an uploaded document.",
@@ -52,7 +54,7 @@ CHANNELS: tuple[Channel, ...] = (
         name="embedPurges",
         address=subjects.EMBED_PURGES + ".{tenant}",
         messages=(PurgeRequest,),
-        senders=("gateway", "embed"),
+        senders=("gateway", "embed", "keeper"),
         receivers=("embed",),
         stream=topology.EMBED,
         summary="Delete the rows of a generation that may no longer be found.",
@@ -121,6 +123,15 @@ CHANNELS: tuple[Channel, ...] = (
         summary="What became true of a query. `accepted` is republished by the broker with headers and no body.",
     ),
     Channel(
+        name="reconcileEvents",
+        address=subjects.EVENTS + ".reconcile.{remedy}.{tenant}",
+        messages=(ReconcileEvent,),
+        senders=("keeper",),
+        receivers=("client",),
+        stream=topology.EVENTS,
+        summary="What was found amiss between queues, ledger, index and uploads, and what was done about it.",
+    ),
+    Channel(
         name="deadLetters",
         address=subjects.DEAD_LETTERS + ".{stream}.{message_id}",
         messages=(DeadLetter,),
@@ -128,6 +139,14 @@ CHANNELS: tuple[Channel, ...] = (
         receivers=("client",),
         stream=topology.DLQ,
         summary="A message that was given up, whole, with the reason.",
+    ),
+    Channel(
+        name="indexCensus",
+        address=subjects.CENSUS,
+        messages=(CensusRequest, CensusPage),
+        senders=("keeper",),
+        receivers=("embed",),
+        summary="What the index holds. The request is answered with pages to its reply subject, the last one marked.",
     ),
     Channel(
         name="cancel",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts.events import DocumentFact, QueryFact
+from contracts.reconciliation import Remedy
 
 HEADER_BUDGET_MS = "Waggle-Budget-Ms"
 """How many milliseconds after the broker's time of the message its query must have ended."""
@@ -21,6 +22,7 @@ DEAD_LETTERS = "rag.dlq"
 HEALTH = "rag.health"
 CANCEL = "rag.cancel"
 RESUME = "rag.resume"
+CENSUS = "rag.index.census"
 
 
 def ingest_request(tenant: str) -> str:
@@ -61,6 +63,10 @@ def document_event(fact: DocumentFact, tenant: str) -> str:
 
 def query_event(fact: QueryFact, tenant: str) -> str:
     return f"{EVENTS}.query.{fact}.{tenant}"
+
+
+def reconcile_event(remedy: Remedy, tenant: str) -> str:
+    return f"{EVENTS}.reconcile.{remedy}.{tenant}"
 
 
 def dead_letter(stream: str, message_id: str) -> str:

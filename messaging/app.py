@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from opentelemetry.metrics import Meter
+
 from contracts import topology
 from contracts.errors import PermanentError
 from contracts.settings import ProcessSettings
@@ -51,6 +53,13 @@ class WorkerApp:
         if self._parts.broker is None:
             raise RuntimeError("the broker is there from the first start-up hook on, not before")
         return self._parts.broker
+
+    @property
+    def meter(self) -> Meter:
+        """Where this worker's own figures are counted, from the first start-up hook on. Raises `RuntimeError` before."""
+        if self._parts.telemetry is None:
+            raise RuntimeError("the meter is there from the first start-up hook on, not before")
+        return self._parts.telemetry.meter
 
     @property
     def consumers(self) -> tuple[topology.Consumer, ...]:

@@ -77,7 +77,7 @@ def _letter(
 ) -> DeadLetter:
     return DeadLetter(
         message_id=letter_id(delivery.sequence, delivery.published_at),
-        tenant=_tenant(delivery),
+        tenant=tenant_of_letter(delivery.subject),
         stream=delivery.stream,
         consumer=delivery.consumer,
         subject=_clean(delivery.subject),
@@ -92,10 +92,10 @@ def _letter(
     )
 
 
-def _tenant(delivery: Delivery) -> str:
-    """The broker's own messages are of no tenant."""
-    theirs = _TOKEN.fullmatch(delivery.tenant) and not delivery.subject.startswith("$")
-    return delivery.tenant if theirs else NO_TENANT
+def tenant_of_letter(subject: str) -> str:
+    """Whose a message is that was published on this subject. The broker's own messages are of no tenant."""
+    tenant = subjects.tenant_of(subject)
+    return tenant if _TOKEN.fullmatch(tenant) and not subject.startswith("$") else NO_TENANT
 
 
 def _cut(letter: DeadLetter) -> DeadLetter:

@@ -98,8 +98,10 @@ def submitted(record: DocumentRecord | None, submission: Submission, *, now: dat
     )
 
 
-def run_again(record: DocumentRecord | None, replaced: str, submission: Submission, *, now: datetime) -> DocumentRecord:
-    """The generation `replaced`, pending or failed, as a new one. Raises `SupersededError` when it is neither any more.
+def run_again(
+    record: DocumentRecord | None, replaced: str, submission: Submission, *, now: datetime, rebuild: bool = False
+) -> DocumentRecord:
+    """The generation `replaced` as a new one. Raises `SupersededError` when it may not run again: see `may_run_again`.
 
     Nobody handed anything in, so this must not win over a deletion or a submission of the meantime.
     """
@@ -108,16 +110,25 @@ def run_again(record: DocumentRecord | None, replaced: str, submission: Submissi
     entered = record.generation(submission.generation)
     if entered is not None:  # written before; void if it has ended since
         _pending(record, entered.generation)
-    elif not may_run_again(record, replaced):
-        _pending(record, replaced)
+    elif not may_run_again(record, replaced, rebuild=rebuild):
+        raise SupersededError(
+            f"generation {replaced} of document {record.document_id} was replaced or deleted, or has ended otherwise"
+        )
     return submitted(record, submission, now=now)
 
 
-def may_run_again(record: DocumentRecord, generation: str) -> bool:
-    """Whether a generation is pending, or is the latest submission of a document that lives and has failed."""
+def may_run_again(record: DocumentRecord, generation: str, *, rebuild: bool = False) -> bool:
+    """Whether a generation is pending, or is the latest submission of a document that lives and has failed.
+
+    To `rebuild` the one that is visible, if nothing was handed in since, is another reason: its rows are lost.
+    """
     latest = record.latest
+    if record.deleted:
+        return False
+    if rebuild:
+        return generation == latest.generation == record.visible_generation
     failed = latest.generation == generation and latest.state is GenerationState.FAILED
-    return not record.deleted and (failed or record.pending_generation == generation)
+    return failed or record.pending_generation == generation
 
 
 def planned(

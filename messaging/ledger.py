@@ -103,11 +103,13 @@ class DocumentLedger:
         metadata: Metadata | None = None,
         principal: str = ANONYMOUS,
         replacing: str | None = None,
+        rebuild: bool = False,
     ) -> Submitted:
         """Enter a submission whose content is uploaded under `generation`.
 
         When the latest generation has the same content and is pending or visible, nothing is changed. `replacing` names
-        a pending generation that is to be run again as this one; raises `SupersededError` when it is not pending.
+        a generation that is to be run again as this one; raises `SupersededError` when `generations.may_run_again` says
+        no.
         """
         submission = Submission(
             tenant=tenant,
@@ -122,7 +124,7 @@ class DocumentLedger:
 
         def rule(record: DocumentRecord | None, now: datetime) -> DocumentRecord:
             if replacing is not None:
-                return generations.run_again(record, replacing, submission, now=now)
+                return generations.run_again(record, replacing, submission, now=now, rebuild=rebuild)
             same = generations.same_run(record, submission)
             return record if same and record else generations.submitted(record, submission, now=now)
 
@@ -189,6 +191,13 @@ class DocumentLedger:
             record = _record(bucket.entry(stored))
             if record is not None:
                 yield Change(stored.sequence, record)
+
+    async def records(self) -> AsyncIterator[DocumentRecord]:
+        """Every record there is, tombstones included, in the order in which they were last changed."""
+        async for stored in self._bucket.storage.every(self._bucket.stream, self._bucket.subject(">")):
+            record = _record(self._bucket.entry(stored))
+            if record is not None:
+                yield record
 
     async def revision(self) -> int:
         """The newest revision: who has seen it in `changes` has seen all that was there."""

@@ -18,16 +18,22 @@ class Live:
     subject: str
     headers: Mapping[str, str]
     data: bytes
+    reply: str = ""
 
 
 @asynccontextmanager
-async def listening(broker: Broker, *subjects: str, hear: Callable[[Live], Awaitable[None]]) -> AsyncIterator[None]:
-    """Call `hear` for each message of the subjects (wildcards allowed), one at a time per subject, during the body."""
+async def listening(
+    broker: Broker, *subjects: str, hear: Callable[[Live], Awaitable[None]], group: str = ""
+) -> AsyncIterator[None]:
+    """Call `hear` for each message of the subjects (wildcards allowed), one at a time per subject, during the body.
+
+    Of all that listen in the same `group` one hears each message.
+    """
 
     async def on_message(message: Msg) -> None:
-        await hear(Live(message.subject, message.headers or {}, message.data))
+        await hear(Live(message.subject, message.headers or {}, message.data, message.reply))
 
-    subscriptions = [await broker.nc.subscribe(subject, cb=on_message) for subject in subjects]
+    subscriptions = [await broker.nc.subscribe(subject, queue=group, cb=on_message) for subject in subjects]
     try:
         yield
     finally:

@@ -52,6 +52,7 @@ class Parts:
     checks: Checks = field(default_factory=Checks)
     activity: Activity = field(default_factory=Activity)
     broker: Broker | None = None
+    telemetry: Telemetry | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,7 +73,7 @@ class Running:
         signals = (signal.SIGTERM, signal.SIGINT) if handle_signals else ()
         for number in signals:
             loop.add_signal_handler(number, self._parts.stopping.set)
-        telemetry = self._telemetry()
+        telemetry = self._parts.telemetry = self._telemetry()
         try:
             await self._connected(telemetry)
         finally:

@@ -27,6 +27,9 @@ from messaging.errors import BrokerUnavailableError
 from messaging.live import Live, listening
 from messaging.replies import Replies
 
+SUBJECTS_PER_REPLY = 100_000
+"""How many subjects the broker tells at once (nats-server, JSMaxSubjectDetails)."""
+
 MAX_SUBJECTS = 1000
 """Most subjects in one request for latest messages; the broker's own limit is 1024 results."""
 
@@ -132,6 +135,14 @@ class Storage:
         first = await self.following(stream, subject, limit=1)
         return first[0].pending + 1 if first else 0
 
+    async def every(self, stream: str, subject: str, *, limit: int = 256) -> AsyncIterator[Stored]:
+        """All messages of a subject (wildcards allowed) that the stream holds, in order, and those stored meanwhile."""
+        after = 0
+        while batch := await self.following(stream, subject, after=after, limit=limit):
+            for message in batch:
+                yield message
+            after = batch[-1].sequence
+
     async def follow(
         self,
         stream: str,
@@ -195,6 +206,33 @@ class Storage:
             return int((await heeding_cancellation(self._broker.js.stream_info(stream))).state.last_seq)
         except (nats.errors.Error, OSError) as error:
             raise _unavailable(stream, error) from error
+
+    async def subjects(self, stream: str, subject: str) -> dict[str, int]:
+        """The subjects that match a pattern, each with its number of messages."""
+        found: dict[str, int] = {}
+        while True:
+            request = {"subjects_filter": subject, "offset": len(found)}
+            part = (await self._info(stream, request))["state"].get("subjects") or {}
+            found |= part
+            if len(part) < SUBJECTS_PER_REPLY:
+                return found
+
+    async def created_at(self, stream: str) -> datetime:
+        """When the stream was made, by the broker's clock."""
+        return parse_time((await self._info(stream, {}))["created"])
+
+    async def _info(self, stream: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        self._require_connection(stream)
+        try:
+            asked = self._broker.nc.request(
+                f"$JS.API.STREAM.INFO.{stream}", json.dumps(request).encode(), timeout=self._timeout_s
+            )
+            info: dict[str, Any] = json.loads((await heeding_cancellation(asked)).data)
+        except (nats.errors.Error, OSError) as error:
+            raise _unavailable(stream, error) from error
+        if "error" in info:
+            raise _unavailable(stream, info["error"].get("description", "unknown"))
+        return info
 
     async def _require_reach(self, stream: str, after: int) -> None:
         last = await self.last_sequence(stream)

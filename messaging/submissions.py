@@ -19,6 +19,9 @@ from messaging.ledger import DocumentLedger, DocumentNotFoundError, Submitted, S
 from messaging.redrive import Redrive
 from messaging.uploads import Uploads
 
+MayCome = Callable[[DocumentRecord], bool]
+"""Whether a repeat of an entry that failed may still be made, judged by the record."""
+
 
 class Submissions:
     """The entrance of the document path.
@@ -80,19 +83,22 @@ class Submissions:
             )
         )
 
-    async def resubmit(self, tenant: str, document_id: str, generation: str, *, fresh: str | None = None) -> Submitted:
+    async def resubmit(
+        self, tenant: str, document_id: str, generation: str, *, fresh: str | None = None, rebuild: bool = False
+    ) -> Submitted:
         """Run a generation's content again under a new generation, superseding it.
 
-        For one that is pending but whose plan cannot be reproduced, or the latest one when it has failed. With the id of
-        the `fresh` generation given it may be repeated. Raises `SupersededError` when the generation is neither any
-        more, `UploadMissingError` when its content is gone.
+        For one that is pending but whose plan cannot be reproduced, or the latest one when it has failed; to `rebuild`,
+        for the visible one, which stays visible until the new one is. With the id of the `fresh` generation given it may
+        be repeated. Raises `SupersededError` when the generation is none of these
+        any more, `UploadMissingError` when its content is gone.
         """
         record = await self._ledger.get(tenant, document_id)
         fresh = fresh or new_id()
         if record is not None and record.generation(fresh) is not None:
             return await self._resumed(record, fresh)
         old = record.generation(generation) if record else None
-        if record is None or old is None or not may_run_again(record, generation):
+        if record is None or old is None or not may_run_again(record, generation, rebuild=rebuild):
             raise SupersededError(
                 f"generation {generation} of document {document_id} was replaced or deleted, or has ended well"
             )
@@ -113,10 +119,19 @@ class Submissions:
                     metadata=old.metadata,
                     principal=old.principal,
                     replacing=generation,
+                    rebuild=rebuild,
                 ),
-                replacing=generation,
+                may_come=lambda record: may_run_again(record, generation, rebuild=rebuild),
             )
         )
+
+    async def resume(self, record: DocumentRecord) -> None:
+        """Repeat what may have been cut off after the pending generation of a document was entered; harmless otherwise."""
+        pending = record.pending_generation
+        if pending is not None and not record.deleted:
+            await self._request_and_tell(
+                Submitted(record=record, generation=pending, superseded=superseded_by(record, pending))
+            )
 
     async def _resumed(self, record: DocumentRecord, fresh: str) -> Submitted:
         """Repeat what may have been cut off after a generation was entered."""
@@ -125,7 +140,7 @@ class Submissions:
         if record.deleted or known is None or known.state in (GenerationState.FAILED, GenerationState.SUPERSEDED):
             raise SupersededError(f"generation {fresh} of document {record.document_id} has ended already")
         if record.pending_generation == fresh:
-            await self._request_and_tell(submitted)
+            await self.resume(record)
         return submitted
 
     async def delete(self, tenant: str, document_id: str, principal: str = ANONYMOUS) -> DocumentRecord:
@@ -162,18 +177,18 @@ class Submissions:
         generation: str,
         write: Callable[[], Awaitable[Submitted]],
         *,
-        replacing: str | None = None,
+        may_come: MayCome | None = None,
     ) -> Submitted:
         try:
             submitted = await write()
         except Exception:
             self._redrive.later(
                 f"settling submission {generation}",
-                lambda: self._settle(tenant, document_id, generation, replacing=replacing),
+                lambda: self._settle(tenant, document_id, generation, may_come=may_come),
             )
             raise
         if not submitted.unchanged:
-            await self._request_ingest(submitted, may_refuse=replacing is None)
+            await self._request_ingest(submitted, may_refuse=may_come is None)
             await self._redrive.now_or_later(f"telling of submission {generation}", lambda: self._tell(submitted))
             return submitted
         await self._redrive.now_or_later(
@@ -183,15 +198,13 @@ class Submissions:
             await self._publish_request(submitted.record)
         return submitted
 
-    async def _settle(self, tenant: str, document_id: str, generation: str, *, replacing: str | None) -> None:
+    async def _settle(self, tenant: str, document_id: str, generation: str, *, may_come: MayCome | None) -> None:
         """After a ledger write of unknown outcome: if it was made, go on; if it never will be, remove the upload."""
         record = await self._ledger.get(tenant, document_id)
         known = record.generation(generation) if record else None
         if record is not None and record.pending_generation == generation:
-            await self._request_and_tell(
-                Submitted(record=record, generation=generation, superseded=superseded_by(record, generation))
-            )
-        elif known is None and record is not None and replacing is not None and may_run_again(record, replacing):
+            await self.resume(record)
+        elif known is None and record is not None and may_come is not None and may_come(record):
             return  # a repeat of the same run may be about to enter it
         elif record is None or known is None or record.deleted or known.state is GenerationState.SUPERSEDED:
             await self._uploads.delete(tenant, document_id, generation)

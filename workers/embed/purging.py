@@ -9,6 +9,7 @@ from contracts.errors import ErrorCode, PermanentError, TransientError
 from contracts.events import DocumentFact
 from contracts.queries import MAX_DEADLINE_S
 from messaging.clock import BrokerClock
+from messaging.document_letters import DocumentLetters
 from messaging.events import Events
 from messaging.ledger import DocumentLedger
 from messaging.uploads import Uploads
@@ -32,6 +33,7 @@ class Purging:
         events: Events,
         index: VectorIndex,
         clock: BrokerClock,
+        letters: DocumentLetters,
         *,
         kept_s: float = KEPT_S,
     ) -> None:
@@ -40,6 +42,7 @@ class Purging:
         self._events = events
         self._index = index
         self._clock = clock
+        self._letters = letters
         self._kept = timedelta(seconds=kept_s)
 
     async def purge(self, request: PurgeRequest) -> int:
@@ -58,6 +61,8 @@ class Purging:
         state = _state(request, record)
         if record.deleted or state is not GenerationState.FAILED:  # what failed may be read and tried again
             await self._uploads.delete(request.tenant, request.document_id, request.generation)
+        if record.deleted:
+            await self._letters.remove(request.tenant, request.document_id)
         await self._events.document(DocumentFact.PURGED, record, request.generation)
         return removed
 

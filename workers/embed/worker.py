@@ -10,10 +10,13 @@ from contracts.errors import PermanentError
 from contracts.health import BackendCheck, CheckStatus
 from contracts.settings import EmbedSettings
 from messaging.app import WorkerApp
+from messaging.census import CensusOffice
 from messaging.delivery import Delivery
+from messaging.document_letters import DocumentLetters
 from messaging.events import Events
 from messaging.gathering import BatchItem
 from messaging.ledger import DocumentLedger
+from messaging.storage import Storage
 from messaging.uploads import Uploads
 from workers.embed.batch import Batches
 from workers.embed.embedding import Embedding
@@ -52,6 +55,7 @@ def register(app: WorkerApp, parts: Parts, settings: EmbedSettings) -> None:
     app.on_startup(parts.start)
     app.on_shutdown(parts.stop)
     app.background("index upkeep", parts.keep_up)
+    app.background("index census", parts.tell_census)
     app.check("index", parts.look)
 
     async def give_up(request: EmbedRequest, error: PermanentError) -> None:
@@ -99,7 +103,15 @@ class Parts:
         ledger, events = DocumentLedger(broker), Events(broker)
         self.progress = Progress(broker, ledger, events, self.index, kept_s=self._kept_s)
         self.batches = Batches(Embedding(self._encoder, self.index), self.progress, on_change=self.upkeep.changed)
-        self.purging = Purging(ledger, Uploads(broker), events, self.index, broker.clock, kept_s=self._kept_s)
+        self.purging = Purging(
+            ledger,
+            Uploads(broker),
+            events,
+            self.index,
+            broker.clock,
+            DocumentLetters(Storage(broker)),
+            kept_s=self._kept_s,
+        )
 
     async def stop(self) -> None:
         self._encoder.stop()
@@ -107,6 +119,9 @@ class Parts:
 
     async def keep_up(self) -> None:
         await self.upkeep.run()
+
+    async def tell_census(self) -> None:
+        await CensusOffice(self._app.broker, self.index.census, service=self._app.service).run()
 
     async def look(self) -> BackendCheck:
         """Whether the index answers."""

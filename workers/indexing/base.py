@@ -82,6 +82,10 @@ class VectorIndex(Protocol):
 
     async def count_generation(self, tenant: str, document_id: str, generation: str) -> int: ...
 
+    async def census(self) -> dict[tuple[str, str, str], int]:
+        """How many rows there are of each (tenant, document_id, generation), of all tenants."""
+        ...
+
     async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:
         """Known embeddings of a document's unchanged texts, by `text_digest`."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +35,8 @@ VECTORS_WORTH_AN_INDEX = 1_000
 INDEX_CACHE_BYTES = 512 * 1024 * 1024
 METADATA_CACHE_BYTES = 128 * 1024 * 1024
 """What a process may keep of the index in memory; the engine's own bounds are several GiB."""
+
+_GENERATION = ("tenant", "document_id", "generation")
 
 _WORDS = FTS(
     base_tokenizer="whitespace",
@@ -96,6 +99,13 @@ class LanceIndex:
     async def count_generation(self, tenant: str, document_id: str, generation: str) -> int:
         with self._engine():
             return int(await self._opened.count_rows(conditions.of_generation(tenant, document_id, generation)))
+
+    async def census(self) -> dict[tuple[str, str, str], int]:
+        counted: Counter[tuple[str, str, str]] = Counter()
+        with self._engine():
+            async for batch in await self._opened.query().select(list(_GENERATION)).to_batches():
+                counted.update(zip(*(batch.column(name).to_pylist() for name in _GENERATION), strict=True))
+        return dict(counted)
 
     async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:
         if not digests:

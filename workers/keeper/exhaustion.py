@@ -46,15 +46,24 @@ class Exhaustion:
         stored = await self._storage.at(advisory.stream, advisory.stream_seq)
         if stored is None or stored.stored_at > advisory.timestamp:
             return  # acknowledged after all, or ended by another keeper; or the stream is another one by now
+        await self._end(stored, advisory.stream, advisory.consumer, advisory.deliveries)
+
+    async def end_stranded(self, stored: Stored, consumer: topology.Consumer) -> None:
+        """End a message of which no advisory was heard, if it still lies in its queue."""
+        known = await self._storage.at(consumer.stream.name, stored.sequence)
+        if known is not None and known.stored_at == stored.stored_at:
+            await self._end(stored, consumer.stream.name, consumer.durable, max(1, consumer.max_deliver))
+
+    async def _end(self, stored: Stored, stream: str, consumer: str, deliveries: int) -> None:
         error = PermanentError(
-            f"{advisory.deliveries} attempts ended without an answer: the process died or was cut off each time",
+            f"{deliveries} attempts ended without an answer: the process died or was cut off each time",
             code=ErrorCode.RETRIES_EXHAUSTED,
         )
-        await self._tell(stored, advisory.stream, error)
-        delivery = _delivery(stored, advisory)
-        await self._letters.put(delivery, stored.data, error, attempts=advisory.deliveries)
-        await self._storage.remove(advisory.stream, advisory.stream_seq)
-        log.error("dead-lettered", consumer=advisory.consumer, tenant=delivery.tenant, sequence=stored.sequence)
+        await self._tell(stored, stream, error)
+        delivery = Delivery.of_stored(stored, stream=stream, consumer=consumer, attempt=deliveries)
+        await self._letters.put(delivery, stored.data, error, attempts=deliveries)
+        await self._storage.remove(stream, stored.sequence)
+        log.error("dead-lettered", consumer=consumer, tenant=delivery.tenant, sequence=stored.sequence)
 
     async def _tell(self, stored: Stored, stream: str, error: PermanentError) -> None:
         work = work_in(stored.subject, stored.data)
@@ -65,8 +74,3 @@ class Exhaustion:
                 await self._replies.end_failed(work, Failure(code=_QUERY_CODES[stream], message=str(error)))
         except PermanentError as refusal:  # no repetition will change that, and the letter must not wait for it
             log.error("nobody to tell of a dead letter", sequence=stored.sequence, reason=str(refusal))  # noqa: TRY400
-
-
-def _delivery(stored: Stored, advisory: DeliveryAdvisory) -> Delivery:
-    """The delivery that would have been the last one."""
-    return Delivery.of_stored(stored, stream=advisory.stream, consumer=advisory.consumer, attempt=advisory.deliveries)

@@ -7,23 +7,33 @@ from contracts.advisories import DeliveryAdvisory
 from contracts.settings import KeeperSettings
 from messaging.app import WorkerApp
 from messaging.delivery import Delivery
+from messaging.leases import Leases
 from workers.keeper.exhaustion import Exhaustion
+from workers.keeper.reconciliation.factory import reconciler
+from workers.keeper.reconciliation.finding import Rhythm
 from workers.keeper.timekeeper import Timekeeper
 
 SERVICE = "keeper"
 ADVISORIES_AT_ONCE = 4
 
 
-def build(settings: KeeperSettings, *, table: topology.Topology | None = None) -> WorkerApp:
-    """A keeper that ends queries at their deadlines, and messages that ran out of deliveries.
+def build(
+    settings: KeeperSettings,
+    *,
+    table: topology.Topology | None = None,
+    rhythm: Rhythm = Rhythm(),  # noqa: B008 (frozen)
+) -> WorkerApp:
+    """A keeper that ends queries at their deadlines and messages that ran out of deliveries, and puts right what does not
+    fit together.
 
-    `table` is the topology where it is not the usual one.
+    `table` is the topology where it is not the usual one, `rhythm` that of the reconciler.
     """
     app = WorkerApp(settings, service=SERVICE, table=table)
 
-    parts = Parts(app)
+    parts = Parts(app, table or topology.Topology(), rhythm)
     app.on_startup(parts.start)
     app.background("timekeeper", parts.keep_time)
+    app.background("reconciler", parts.reconcile)
 
     @app.consumes(topology.KEEPER_ADVISORIES, DeliveryAdvisory, concurrency=ADVISORIES_AT_ONCE)
     async def on_advisory(advisory: DeliveryAdvisory, _: Delivery) -> None:
@@ -37,11 +47,23 @@ class Parts:
 
     exhaustion: Exhaustion
 
-    def __init__(self, app: WorkerApp) -> None:
+    def __init__(self, app: WorkerApp, table: topology.Topology, rhythm: Rhythm) -> None:
         self._app = app
+        self._table = table
+        self._rhythm = rhythm
 
     async def start(self) -> None:
         self.exhaustion = Exhaustion(self._app.broker)
 
     async def keep_time(self) -> None:
         await Timekeeper(self._app.broker).run()
+
+    async def reconcile(self) -> None:
+        app = self._app
+        leases = Leases(app.broker, holder=app.settings.instance, bucket=_leases(self._table))
+        async with reconciler(app.broker, meter=app.meter, rhythm=self._rhythm, table=self._table) as ours:
+            await ours.run(leases)
+
+
+def _leases(table: topology.Topology) -> topology.KeyValue:
+    return next(bucket for bucket in table.key_values if bucket.name == topology.LEASES.name)

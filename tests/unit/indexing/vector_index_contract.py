@@ -53,6 +53,15 @@ class VectorIndexContract:
         assert await index.count_generation(TENANT, "d", "g1") == 0
         assert await index.embeddings(TENANT, "d", [digest("x")]) == {}
 
+    async def test_a_census_counts_every_generation_of_every_tenant(self, index: VectorIndex) -> None:
+        assert await index.census() == {}
+        await index.upsert(
+            [row("one"), row("two", ordinal=1), row("new", generation="g2"), row("theirs", tenant="other")]
+        )
+        await index.delete_generation(TENANT, "d", "g2")
+        await index.upsert([row("three", document_id="e")])
+        assert await index.census() == {(TENANT, "d", "g1"): 2, (TENANT, "e", "g1"): 1, ("other", "d", "g1"): 1}
+
     async def test_writing_nothing_is_harmless(self, index: VectorIndex) -> None:
         await index.upsert([])
         assert await index.embeddings(TENANT, "d", []) == {}

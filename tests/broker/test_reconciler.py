@@ -1,0 +1,298 @@
+"""Documents, messages and letters that do not fit together, on a real broker: found, told and put right."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from contracts import subjects, topology
+from contracts.deadletters import DeadLetter
+from contracts.documents import DocumentState, EmbedRequest, IngestRequest
+from contracts.errors import ErrorCode
+from contracts.events import DocumentFact
+from contracts.identifiers import digest
+from contracts.queries import GenerateRequest, GenerationParameters, RetrievedPassage
+from contracts.reconciliation import Remedy
+from contracts.settings import BrokerSettings, KeeperSettings
+from contracts.topology import Topology
+from messaging.broker import Broker
+from messaging.storage import Storage
+from tests.broker.embedding_stage import chunks
+from tests.broker.test_exhaustion import use_up
+from tests.support.ingest_house import TENANT, House
+from tests.support.letters import dead_letters
+from tests.support.reconciling import AT_ONCE, done, found, reconciling, told
+from tests.support.topologies import brisk
+from tests.support.waiting import until
+from tests.support.workers import running
+from workers.keeper.reconciliation.documents import MOST_REDRIVES
+from workers.keeper.reconciliation.reconciler import Reconciler
+from workers.keeper.worker import build
+
+TEXT = b"Bees dance. The dance tells the way."
+
+
+@pytest.fixture
+def table() -> Topology:
+    return brisk(ack_wait_s=0.3, max_deliver=2)
+
+
+@pytest.fixture
+async def house(broker: Broker, broker_settings: BrokerSettings, table: Topology) -> AsyncIterator[House]:
+    house = House(broker, broker_settings, table)
+    yield house
+    await house.close()
+
+
+@pytest.fixture
+async def reconciler(broker: Broker, table: Topology) -> AsyncIterator[Reconciler]:
+    async with reconciling(broker, table=table) as ours:
+        yield ours
+
+
+async def lose(broker: Broker, stream: topology.Stream) -> None:
+    """Empty a queue, as somebody did who meant well."""
+    await broker.js.purge_stream(stream.name)
+
+
+async def forget_ids(broker: Broker, stream: topology.Stream) -> None:
+    """Have the broker forget which messages it has seen, as it does after two minutes."""
+    info = await broker.js.stream_info(stream.name)
+    for window_s in (0.1, info.config.duplicate_window):
+        await broker.js.update_stream(replace(info.config, duplicate_window=window_s))
+        if window_s == 0.1:
+            seen = info.state.last_seq
+
+            async def is_taken() -> bool:
+                headers = {subjects.HEADER_MESSAGE_ID: "probe"}
+                await broker.publish_bytes(f"{stream.subjects[0][:-1]}probe", b"", stream=stream.name, headers=headers)
+                return (await broker.js.stream_info(stream.name)).state.last_seq >= seen + 2  # noqa: B023 (awaited at once)
+
+            await until(is_taken)
+    await broker.js.purge_stream(stream.name, subject=f"{stream.subjects[0][:-1]}probe")
+
+
+class TestDocuments:
+    async def test_one_whose_request_was_never_published_is_asked_for_again(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        """What a gateway leaves that dies between its two writes."""
+        generation = await house.submit("bees", TEXT)
+        await lose(broker, topology.INGEST)
+        await forget_ids(broker, topology.INGEST)
+        assert await found(reconciler) == [(Remedy.REDRIVE, "bees")]
+        assert await done(reconciler) == [(Remedy.REDRIVE, "bees")]
+        (stored,) = await Storage(broker).following(topology.INGEST.name, subjects.ingest_request(TENANT))
+        assert IngestRequest.from_bytes(stored.data).generation == generation
+        (event,) = await told(broker)
+        assert (event.remedy, event.document_id, event.generation) == (Remedy.REDRIVE, "bees", generation)
+        assert await found(reconciler) == []
+
+    async def test_one_whose_batches_were_lost_is_read_again_under_the_same_plan(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        async with running(house.worker()):
+            before = await house.batched("bees")
+            await until(house.queue_is_empty)
+            await lose(broker, topology.EMBED)
+            await forget_ids(broker, topology.EMBED)
+            await forget_ids(broker, topology.INGEST)
+            assert await done(reconciler) == [(Remedy.REDRIVE, "bees")]
+            after = await house.batched("bees")
+        assert [(b.plan_id, b.batch, b.chunks) for b in after] == [(b.plan_id, b.batch, b.chunks) for b in before]
+
+    async def test_what_waits_in_a_queue_is_left_alone(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("waiting-for-ingest", TEXT)
+        assert await found(reconciler) == []
+        async with running(house.worker()):
+            await house.batched("waiting-for-ingest")
+            await until(house.queue_is_empty)
+        assert await found(reconciler) == []  # its batches wait for embed
+
+    async def test_one_whose_batches_are_gone_is_found_behind_those_of_others(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("lost", TEXT)
+        async with running(house.worker()):
+            await house.batched("lost")
+            await until(house.queue_is_empty)
+            assert await found(reconciler) == []
+            await lose(broker, topology.EMBED)
+            await house.submit("later", TEXT)
+            await house.batched("later")
+            await until(house.queue_is_empty)
+        assert await found(reconciler) == [(Remedy.REDRIVE, "lost")]
+
+    async def test_what_changed_just_now_is_left_alone(self, house: House, broker: Broker, table: Topology) -> None:
+        await house.submit("bees", TEXT)
+        await lose(broker, topology.INGEST)
+        async with reconciling(broker, table=table, rhythm=replace(AT_ONCE, settled_s=60)) as patient:
+            assert await found(patient) == []
+
+    async def test_one_on_which_asking_again_has_no_effect_ends_failed(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        for _ in range(MOST_REDRIVES):
+            await lose(broker, topology.INGEST)
+            assert await done(reconciler) == [(Remedy.REDRIVE, "bees")]
+        await lose(broker, topology.INGEST)
+        assert await done(reconciler) == [(Remedy.FAIL, "bees")]
+        failure = await house.failure("bees")
+        assert failure.code == ErrorCode.RETRIES_EXHAUSTED
+        assert "submit it again" in failure.message
+        assert DocumentFact.FAILED in await house.told("bees")
+        assert await found(reconciler) == []
+
+    async def test_documents_that_have_ended_are_left_alone(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("deleted", TEXT)
+        await house.submissions.delete(TENANT, "deleted")
+        await house.submit("failed", b"")
+        async with running(house.worker()):
+            await house.failure("failed")
+        assert [f for f in await found(reconciler) if f[0] in (Remedy.REDRIVE, Remedy.FAIL)] == []
+
+
+class TestMessages:
+    async def test_one_whose_advisory_nobody_heard_becomes_a_letter(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        await use_up(broker, topology.INGEST_WORKERS)
+        await lose(broker, topology.ADVISORIES)
+        assert (await found(reconciler))[0][0] is Remedy.DEAD_LETTER
+        assert (await done(reconciler))[0][0] is Remedy.DEAD_LETTER
+        (letter,) = await dead_letters(broker)
+        assert (letter.code, letter.attempts, letter.tenant) == (ErrorCode.RETRIES_EXHAUSTED, 2, TENANT)
+        assert await house.state("bees") is DocumentState.FAILED
+        assert await house.queue_is_empty()
+        assert await found(reconciler) == []
+
+    async def test_what_is_in_flight_or_waits_is_left_alone(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        for n in range(3):
+            await house.submit(f"d{n}", TEXT)
+        pulled = await broker.js.pull_subscribe_bind("ingest", "INGEST")
+        first, second = await pulled.fetch(2)
+        await second.ack()
+        assert Remedy.DEAD_LETTER not in {remedy for remedy, _ in await found(reconciler)}
+        await first.nak(delay=60)
+        assert Remedy.DEAD_LETTER not in {remedy for remedy, _ in await found(reconciler)}
+
+
+def letter(sequence: int, subject: str, payload: bytes, *, tenant: str = TENANT) -> DeadLetter:
+    return DeadLetter(
+        message_id=f"{sequence}-1764028800000",
+        tenant=tenant,
+        stream="EMBED",
+        consumer="embed",
+        subject=subject,
+        stream_sequence=sequence,
+        attempts=1,
+        code="internal_error",
+        reason="it went wrong",
+        failed_at=datetime.now(UTC),
+        payload=b64encode(payload),
+    )
+
+
+async def put(broker: Broker, *letters: DeadLetter) -> None:
+    for one in letters:
+        subject = subjects.dead_letter(one.stream, one.message_id)
+        await broker.publish(subject, one, stream=topology.DLQ, message_id=one.message_id)
+
+
+class TestLetters:
+    async def test_those_that_hold_text_of_a_deleted_document_go(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        generation = await house.submit("deleted", TEXT)
+        await house.submit("kept", TEXT)
+        passages = (_passage("kept"), _passage("deleted"))
+        asked = GenerateRequest(
+            tenant=TENANT,
+            query_id="q",
+            query="?",
+            passages=passages,
+            deadline=datetime.now(UTC),
+            generation=GenerationParameters(),
+        )
+        batch = _batch("deleted", generation)
+        await put(
+            broker,
+            letter(1, subjects.embed_request(TENANT), batch.to_bytes()),
+            letter(2, subjects.embed_request(TENANT), batch.to_bytes()[:-20]),  # only its beginning was kept
+            letter(3, subjects.generate_request(TENANT), asked.to_bytes()),
+            letter(4, subjects.embed_request(TENANT), _batch("kept", "g").to_bytes()),
+            letter(5, subjects.embed_request("other"), batch.to_bytes(), tenant="other"),
+        )
+        assert Remedy.REMOVE_LETTER not in {remedy for remedy, _ in await found(reconciler)}
+        await house.submissions.delete(TENANT, "deleted")
+        assert (Remedy.REMOVE_LETTER, "deleted") in await done(reconciler)
+        assert [kept.stream_sequence for kept in await dead_letters(broker)] == [4, 5]
+        assert Remedy.REMOVE_LETTER not in {remedy for remedy, _ in await found(reconciler)}
+
+
+def _batch(document_id: str, generation: str) -> EmbedRequest:
+    return EmbedRequest(
+        tenant=TENANT,
+        document_id=document_id,
+        generation=generation,
+        plan_id=digest("plan"),
+        batch=0,
+        name="bees.txt",
+        metadata={"document_id": "kept"},
+        chunks=tuple(chunks('It says "document_id": "kept".')),
+    )
+
+
+def _passage(document_id: str) -> RetrievedPassage:
+    return RetrievedPassage(
+        chunk_id="c", document_id=document_id, generation="g", name="x", ordinal=0, text="t", score=1, start=0, end=1
+    )
+
+
+class TestTwoKeepers:
+    async def test_one_of_them_leads_and_puts_it_right(
+        self, house: House, broker: Broker, broker_settings: BrokerSettings, table: Topology
+    ) -> None:
+        async with AsyncExitStack() as stack:
+            for n in (1, 2):
+                settings = KeeperSettings(nats_url=broker_settings.nats_url, instance=f"k{n}", drain_timeout_s=5)
+                await stack.enter_async_context(running(build(settings, table=table, rhythm=AT_ONCE)))
+            await house.submit("bees", TEXT)
+            await use_up(broker, topology.INGEST_WORKERS)
+
+            async def has_failed() -> bool:
+                return await house.state("bees") is DocumentState.FAILED
+
+            await until(has_failed)
+            lease = await Storage(broker).last("KV_leases", "$KV.leases.reconciler")
+            assert lease is not None
+            assert lease.data.startswith((b"k1 ", b"k2 "))
+
+    async def test_two_reconcilers_at_once_do_no_harm(
+        self, house: House, broker: Broker, table: Topology, reconciler: Reconciler
+    ) -> None:
+        for n in range(5):
+            await house.submit(f"d{n}", TEXT)
+        await lose(broker, topology.INGEST)
+        await forget_ids(broker, topology.INGEST)
+        async with reconciling(broker, table=table) as other:
+            await asyncio.gather(done(reconciler), done(other))
+        async with running(house.worker()):
+            for n in range(5):
+                assert len(await house.batched(f"d{n}")) == 1
+        assert await dead_letters(broker) == []

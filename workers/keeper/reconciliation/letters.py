@@ -1,0 +1,43 @@
+"""Dead letters that hold text of deleted documents."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import partial
+
+from contracts.reconciliation import Remedy
+from messaging.document_letters import DocumentLetters
+from messaging.ledger import DocumentLedger
+from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
+
+
+class LettersOfTheDeleted:
+    """Finds letters that were written after their document was deleted; the others go with it."""
+
+    name = "letters"
+
+    def __init__(self, letters: DocumentLetters, ledger: DocumentLedger, rhythm: Rhythm) -> None:
+        self._letters = letters
+        self._ledger = ledger
+        self.interval_s = rhythm.pause_s
+
+    async def find(self) -> Sequence[Finding]:
+        named: defaultdict[str, list[str]] = defaultdict(list)
+        for tenant, document_id in await self._letters.documents():
+            named[tenant].append(document_id)
+        found: list[Finding] = []
+        for tenant, document_ids in named.items():
+            records = await self._ledger.get_many(tenant, document_ids)
+            found += [self._finding(tenant, i) for i in sorted(records) if records[i].deleted]
+        return found[:MOST_FINDINGS]
+
+    def _finding(self, tenant: str, document_id: str) -> Finding:
+        return Finding(
+            remedy=Remedy.REMOVE_LETTER,
+            subject=f"dead letters of document {document_id}",
+            reason="the document was deleted",
+            tenant=tenant,
+            document_id=document_id,
+            apply=partial(self._letters.remove, tenant, document_id),
+        )

@@ -1,0 +1,156 @@
+"""Rows that the ledger does not account for, and documents whose rows are not there."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from contracts.documents import DocumentRecord, Generation, GenerationState
+from contracts.identifiers import digest
+from contracts.queries import MAX_DEADLINE_S
+from contracts.reconciliation import Remedy
+from messaging.broker import Broker
+from messaging.census import Census, GenerationKey, IndexCensus
+from messaging.document_failures import request_purge
+from messaging.ledger import DocumentLedger, SupersededError
+from messaging.submissions import Submissions
+from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
+
+RECORDS_AT_ONCE = 500
+MOST_UNRECORDED = 0.05
+"""Above this share of rows without any record it is the ledger that is suspected, and nothing is done."""
+
+READ_ON = timedelta(seconds=MAX_DEADLINE_S + 30.0)
+"""So long after its end questions under way may still read a superseded generation."""
+
+
+class IndexRows:
+    """Compares a census of the index with the ledger.
+
+    Rows go only when a record says that their generation is over. Rows without a record are never returned by a search;
+    they are told and left alone, for it may be the record that is missing.
+    """
+
+    name = "index"
+
+    def __init__(
+        self, broker: Broker, census: IndexCensus, ledger: DocumentLedger, submissions: Submissions, rhythm: Rhythm
+    ) -> None:
+        self._broker = broker
+        self._census = census
+        self._ledger = ledger
+        self._submissions = submissions
+        self._rhythm = rhythm
+        self.interval_s = rhythm.index_pause_s
+
+    async def find(self) -> Sequence[Finding]:
+        begun = self._broker.clock.now()
+        census = await self._census.take()
+        ended, unrecorded = list[Finding](), list[Finding]()
+        async for key, rows, record in self._with_records(census):
+            if record is None:
+                unrecorded.append(_unrecorded(key, rows))
+            elif (why := self._over(record, key[2], begun)) is not None:
+                ended.append(self._ended(key, rows, why))
+        lost = sum(finding.count for finding in unrecorded)
+        if lost > MOST_UNRECORDED * sum(census.values()):
+            return [_too_many(lost, sum(census.values())), *unrecorded[:MOST_FINDINGS]]
+        missing = [finding async for finding in self._missing(census, begun)]
+        return [*ended[:MOST_FINDINGS], *missing[:MOST_FINDINGS], *unrecorded[:MOST_FINDINGS]]
+
+    async def _with_records(self, census: Census) -> AsyncIterator[tuple[GenerationKey, int, DocumentRecord | None]]:
+        by_tenant: defaultdict[str, list[GenerationKey]] = defaultdict(list)
+        for key in census:
+            by_tenant[key[0]].append(key)
+        for tenant, keys in by_tenant.items():
+            for start in range(0, len(keys), RECORDS_AT_ONCE):
+                part = keys[start : start + RECORDS_AT_ONCE]
+                records = await self._ledger.get_many(tenant, [document_id for _, document_id, _ in part])
+                for key in part:
+                    yield key, census[key], records.get(key[1])
+
+    def _over(self, record: DocumentRecord, generation: str, begun: datetime) -> str | None:
+        """Why the rows of a generation should be gone by now; None when they should not."""
+        known = record.generation(generation)
+        if generation in (record.visible_generation, record.pending_generation) and not record.deleted:
+            return None
+        if known is None:
+            return "forgotten"  # a record forgets only generations that ended long ago
+        kept = READ_ON if known.state is GenerationState.SUPERSEDED and not record.deleted else timedelta()
+        if known.updated_at + kept > begun - self._rhythm.settled:
+            return None
+        return "deleted" if record.deleted else known.state.value
+
+    async def _missing(self, census: Census, begun: datetime) -> AsyncIterator[Finding]:
+        async for record in self._ledger.records():
+            visible = record.generation(record.searchable_generation) if record.searchable_generation else None
+            if visible is None or visible.plan is None or visible.updated_at > begun - self._rhythm.settled:
+                continue
+            found = census.get((record.tenant, record.document_id, visible.generation), 0)
+            if found != visible.plan.chunks and record.pending_generation is None:
+                yield self._incomplete(record, visible, found, visible.plan.chunks)
+
+    def _ended(self, key: GenerationKey, rows: int, why: str) -> Finding:
+        tenant, document_id, generation = key
+        return Finding(
+            remedy=Remedy.PURGE,
+            subject=f"document {document_id} generation {generation}",
+            reason=f"the index holds {rows} rows of a generation that is {why}",
+            tenant=tenant,
+            document_id=document_id,
+            generation=generation,
+            count=rows,
+            apply=partial(request_purge, self._broker, tenant, document_id, generation),
+        )
+
+    def _incomplete(self, record: DocumentRecord, visible: Generation, found: int, chunks: int) -> Finding:
+        latest = record.latest.generation == visible.generation
+        reason = f"the index holds {found} of the {chunks} rows of a generation that is ready"
+        return Finding(
+            remedy=Remedy.RERUN if latest else Remedy.QUARANTINE,
+            subject=f"document {record.document_id} generation {visible.generation}",
+            reason=reason if latest else f"{reason}, and a later submission has failed: submit it again",
+            tenant=record.tenant,
+            document_id=record.document_id,
+            generation=visible.generation,
+            apply=partial(self._rerun, record, visible) if latest else _nothing,
+        )
+
+    async def _rerun(self, record: DocumentRecord, visible: Generation) -> None:
+        """The id of the new generation follows from the old one, so that any number of reconcilers make one."""
+        fresh = digest("rebuild", record.tenant, record.document_id, visible.generation)[:26]
+        try:
+            await self._submissions.resubmit(
+                record.tenant, record.document_id, visible.generation, fresh=fresh, rebuild=True
+            )
+        except SupersededError:  # submitted again or deleted meanwhile: that mends it
+            return
+
+
+async def _nothing() -> None:
+    """Only a person can mend this."""
+
+
+def _unrecorded(key: GenerationKey, rows: int) -> Finding:
+    tenant, document_id, generation = key
+    return Finding(
+        remedy=Remedy.QUARANTINE,
+        subject=f"document {document_id} generation {generation}",
+        reason=f"the index holds {rows} rows, and the ledger has no record of the document",
+        tenant=tenant,
+        document_id=document_id,
+        generation=generation,
+        count=rows,
+    )
+
+
+def _too_many(rows: int, total: int) -> Finding:
+    return Finding(
+        remedy=Remedy.HOLD,
+        subject="the index",
+        reason=f"{rows} of {total} rows have no record: the ledger may be lost or another one. Restore it; if the rows "
+        "are to go, run `waggle reconcile --purge-unrecorded`",
+        count=rows,
+    )
