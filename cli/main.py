@@ -24,6 +24,7 @@ class Commands(LazyGroup):
         "search": "cli.ask",
         "documents": "cli.documents",
         "dlq": "cli.dead_letters",
+        "reconcile": "cli.reconcile",
         "status": "cli.fleet",
         "top": "cli.fleet",
         "config": "cli.configuration",

@@ -195,6 +195,14 @@ def deleted(record: DocumentRecord, *, now: datetime) -> DocumentRecord:
     )
 
 
+def buried(tenant: str, document_id: str, generation: str, *, now: datetime) -> DocumentRecord:
+    """The tombstone of a document of which only a generation's id is known."""
+    unknown = Submission(
+        tenant=tenant, document_id=document_id, generation=generation, name=document_id, sha256="0" * 64, size_bytes=0
+    )
+    return deleted(submitted(None, unknown, now=now), now=now)
+
+
 def replaced_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
     """The generation that the flip to `generation` superseded, if any: both were stamped with the same time."""
     flip = record.generation(generation)

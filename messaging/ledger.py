@@ -180,6 +180,14 @@ class DocumentLedger:
         """Make the document invisible for good. Raises `DocumentNotFoundError` for one that never was."""
         return await self._change_known(tenant, document_id, lambda known, now: generations.deleted(known, now=now))
 
+    async def bury(self, tenant: str, document_id: str, generation: str) -> DocumentRecord:
+        """Enter the tombstone of a document that has no record; one that has a record is left as it is."""
+        return await self._change(
+            tenant,
+            document_id,
+            lambda known, now: known or generations.buried(tenant, document_id, generation, now=now),
+        )
+
     async def changes(self, after_revision: int = 0) -> AsyncIterator[Change]:
         """Every record that changed after a revision, in the ledger's order, for ever; 0 starts with all records.
 

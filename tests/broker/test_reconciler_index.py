@@ -142,6 +142,20 @@ async def test_a_lost_ledger_never_empties_the_index(
     assert Remedy.HOLD in {event.remedy for event in await told(broker)}
 
 
+async def test_a_person_may_have_unrecorded_rows_purged(
+    embed: WorkerApp, stage: Stage, index: VectorIndex, broker: Broker, table: Topology
+) -> None:
+    generation = await ready(stage, "known")
+    theirs = [row(f"text {n}", ordinal=n, document_id="unknown", tenant=TENANT) for n in range(9)]
+    await index.upsert([*theirs, row("older", document_id="unknown", generation="g0", tenant=TENANT)])
+    async with reconciling(broker, table=table, bury_unrecorded=True) as told_to:
+        assert await done(told_to) == [(Remedy.PURGE, "unknown"), (Remedy.PURGE, "unknown")]
+    await until(lambda: _gone(index, "unknown", "g1"))
+    await until(lambda: _gone(index, "unknown", "g0"))
+    assert (await stage.record("unknown")).state is DocumentState.DELETED
+    assert await index.count_generation(TENANT, "known", generation) == 3
+
+
 async def test_a_ready_document_without_its_rows_runs_again(
     embed: WorkerApp, stage: Stage, index: VectorIndex, reconciler: Reconciler, broker: Broker
 ) -> None:

@@ -61,6 +61,12 @@ def test_a_load_that_is_ended_takes_its_documents_along(waggle: Waggle) -> None:
     assert _load_documents(waggle) == []
 
 
+def test_reconcile_says_that_everything_fits_together(waggle: Waggle) -> None:
+    waggle("ingest", str(SAMPLES))
+    assert waggle.json("reconcile", "--dry-run") == {"dry_run": True, "findings": [], "unseen": {}}
+    assert "Everything fits together." in waggle("reconcile").stdout
+
+
 def _load_documents(waggle: Waggle) -> list[str]:
     items = waggle.json("documents", "ls", "--limit", "0")["items"]
     return [item["document_id"] for item in items if item["document_id"].startswith("load-")]

@@ -20,9 +20,11 @@ AT_ONCE = Rhythm(pause_s=0.1, index_pause_s=0.1, uploads_pause_s=0.1, settled_s=
 
 @asynccontextmanager
 async def reconciling(
-    broker: Broker, *, table: topology.Topology, rhythm: Rhythm = AT_ONCE
+    broker: Broker, *, table: topology.Topology, rhythm: Rhythm = AT_ONCE, bury_unrecorded: bool = False
 ) -> AsyncIterator[Reconciler]:
-    async with reconciler(broker, meter=NoOpMeter("test"), rhythm=rhythm, table=table) as ours:
+    async with reconciler(
+        broker, meter=NoOpMeter("test"), rhythm=rhythm, table=table, bury_unrecorded=bury_unrecorded
+    ) as ours:
         yield ours
 
 

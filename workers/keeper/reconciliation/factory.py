@@ -35,8 +35,12 @@ async def reconciler(
     meter: Meter,
     rhythm: Rhythm = Rhythm(),  # noqa: B008 (frozen)
     table: topology.Topology = topology.Topology(),  # noqa: B008 (frozen)
+    bury_unrecorded: bool = False,
 ) -> AsyncIterator[Reconciler]:
-    """A reconciler with all its looks; what it submits is carried through before the block ends."""
+    """A reconciler with all its looks; what it submits is carried through before the block ends.
+
+    `bury_unrecorded` is a person's word that rows without a record are to go.
+    """
     storage = Storage(broker)
     ledger, uploads = DocumentLedger(broker, storage=storage), Uploads(broker, storage=storage)
     submissions = Submissions(broker, ledger, uploads)
@@ -47,7 +51,7 @@ async def reconciler(
             storage, ledger, submissions, failures, broker.clock, FinishedBatches(broker, storage=storage), rhythm
         ),
         LettersOfTheDeleted(DocumentLetters(storage), ledger, rhythm),
-        IndexRows(broker, IndexCensus(broker), ledger, submissions, rhythm),
+        IndexRows(broker, IndexCensus(broker), ledger, submissions, rhythm, bury_unrecorded=bury_unrecorded),
         OrphanUploads(broker, storage, ledger, uploads, rhythm),
     ]
     try:

@@ -36,13 +36,21 @@ class IndexRows:
     name = "index"
 
     def __init__(
-        self, broker: Broker, census: IndexCensus, ledger: DocumentLedger, submissions: Submissions, rhythm: Rhythm
+        self,
+        broker: Broker,
+        census: IndexCensus,
+        ledger: DocumentLedger,
+        submissions: Submissions,
+        rhythm: Rhythm,
+        *,
+        bury_unrecorded: bool = False,
     ) -> None:
         self._broker = broker
         self._census = census
         self._ledger = ledger
         self._submissions = submissions
         self._rhythm = rhythm
+        self._bury_unrecorded = bury_unrecorded
         self.interval_s = rhythm.index_pause_s
 
     async def find(self) -> Sequence[Finding]:
@@ -51,11 +59,11 @@ class IndexRows:
         ended, unrecorded = list[Finding](), list[Finding]()
         async for key, rows, record in self._with_records(census):
             if record is None:
-                unrecorded.append(_unrecorded(key, rows))
+                unrecorded.append(self._unrecorded(key, rows))
             elif (why := self._over(record, key[2], begun)) is not None:
                 ended.append(self._ended(key, rows, why))
         lost = sum(finding.count for finding in unrecorded)
-        if lost > MOST_UNRECORDED * sum(census.values()):
+        if lost > MOST_UNRECORDED * sum(census.values()) and not self._bury_unrecorded:
             return [_too_many(lost, sum(census.values())), *unrecorded[:MOST_FINDINGS]]
         missing = [finding async for finding in self._missing(census, begun)]
         return [*ended[:MOST_FINDINGS], *missing[:MOST_FINDINGS], *unrecorded[:MOST_FINDINGS]]
@@ -118,6 +126,25 @@ class IndexRows:
             apply=partial(self._rerun, record, visible) if latest else _nothing,
         )
 
+    def _unrecorded(self, key: GenerationKey, rows: int) -> Finding:
+        tenant, document_id, generation = key
+        return Finding(
+            remedy=Remedy.PURGE if self._bury_unrecorded else Remedy.QUARANTINE,
+            subject=f"document {document_id} generation {generation}",
+            reason=f"the index holds {rows} rows, and the ledger has no record of the document",
+            tenant=tenant,
+            document_id=document_id,
+            generation=generation,
+            count=rows,
+            apply=partial(self._bury, key) if self._bury_unrecorded else _nothing,
+        )
+
+    async def _bury(self, key: GenerationKey) -> None:
+        """Enter a tombstone, which is what a purge asks for. A document that was submitted meanwhile stays."""
+        record = await self._ledger.bury(*key)
+        if record.deleted:
+            await request_purge(self._broker, *key)
+
     async def _rerun(self, record: DocumentRecord, visible: Generation) -> None:
         """The id of the new generation follows from the old one, so that any number of reconcilers make one."""
         fresh = digest("rebuild", record.tenant, record.document_id, visible.generation)[:26]
@@ -131,19 +158,6 @@ class IndexRows:
 
 async def _nothing() -> None:
     """Only a person can mend this."""
-
-
-def _unrecorded(key: GenerationKey, rows: int) -> Finding:
-    tenant, document_id, generation = key
-    return Finding(
-        remedy=Remedy.QUARANTINE,
-        subject=f"document {document_id} generation {generation}",
-        reason=f"the index holds {rows} rows, and the ledger has no record of the document",
-        tenant=tenant,
-        document_id=document_id,
-        generation=generation,
-        count=rows,
-    )
 
 
 def _too_many(rows: int, total: int) -> Finding:
