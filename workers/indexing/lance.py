@@ -48,7 +48,6 @@ _WORDS = FTS(
 )
 _INDICES: dict[str, Any] = {
     "terms": _WORDS,
-    "chunk_id": BTree(),
     "document_id": BTree(),
     "tenant": Bitmap(),
     "tags": LabelList(),
@@ -89,7 +88,8 @@ class LanceIndex:
         data = pa.Table.from_pylist([to_record(row) for row in last.values()], schema=self._schema())
         with self._engine():
             merge = self._opened.merge_insert("chunk_id").when_matched_update_all().when_not_matched_insert_all()
-            await merge.execute(data)
+            # With an index on the key, racing merges are not recognised as such and both insert; the scan is faster, too.
+            await merge.use_index(False).execute(data)
 
     async def delete_generation(self, tenant: str, document_id: str, generation: str) -> int:
         with self._engine():

@@ -79,6 +79,15 @@ class VectorIndexContract:
             await asyncio.gather(*(writer.upsert(rows) for writer in writers))
             assert await writers[0].count_generation(TENANT, f"d{attempt}", "g1") == 8
 
+    async def test_they_do_so_in_an_index_that_was_optimized_and_while_it_is(self, open_index: OpenIndex) -> None:
+        writers = [await open_index(EMBEDDER.identity) for _ in range(3)]
+        await writers[0].upsert([row("words", document_id=f"old{i}") for i in range(4)])
+        await writers[0].optimize()
+        for attempt in range(5):
+            rows = [row(f"text {attempt} {i}", document_id=f"d{attempt}", ordinal=i) for i in range(4)]
+            await asyncio.gather(*(writer.upsert(rows) for writer in writers), writers[0].optimize())
+            assert await writers[0].count_generation(TENANT, f"d{attempt}", "g1") == 4
+
     async def test_a_write_is_seen_by_other_processes_at_once(self, open_index: OpenIndex) -> None:
         writer, reader = await open_index(EMBEDDER.identity), await open_index(EMBEDDER.identity)
         await writer.upsert([row("fresh news")])

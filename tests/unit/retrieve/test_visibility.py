@@ -70,7 +70,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=2000, deadline=None)
 @given(before=CHANGES, during=CHANGES, reach=st.integers(1, 4))
 async def test_only_and_all_visible_chunks_are_found_whatever_changes_meanwhile(before, during, reach):
     world = World([[change for step in before for change in step], *during])
