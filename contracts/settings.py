@@ -241,6 +241,12 @@ class GatewaySettings(ProcessSettings):
     upload_max_bytes: int = Field(
         default=100 * 1024 * 1024, ge=1024, description="Largest upload, in bytes.", examples=[104857600]
     )
+    max_pending_documents: int = Field(
+        default=10_000,
+        ge=1,
+        description="Documents that may wait to be read; beyond, new ones are refused (429).",
+        examples=[10000],
+    )
 
 
 class ClientSettings(Settings):

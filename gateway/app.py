@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
+from opentelemetry.metrics import Meter
 from starlette.middleware import Middleware
 
 from contracts.settings import GatewaySettings
@@ -41,13 +42,14 @@ def create_app(
     connection is closed for good; by default the process exits then. What ends the gateway otherwise is told to
     `drain`.
     """
+    telemetry = telemetry or Telemetry.off()
     attendant = _Attendant(
         settings,
         limits=limits or Limits(upload_max_bytes=settings.upload_max_bytes),
         drain=drain or Drain(timeout_s=settings.drain_timeout_s),
         on_closed=on_closed,
+        meter=telemetry.meter,
     )
-    telemetry = telemetry or Telemetry.off()
     app = FastAPI(
         title="Waggle",
         description=DESCRIPTION,
@@ -74,12 +76,19 @@ class _Attendant:
     """Owns the broker connection for as long as the application runs."""
 
     def __init__(
-        self, settings: GatewaySettings, *, limits: Limits, drain: Drain, on_closed: Callable[[], None] | None
+        self,
+        settings: GatewaySettings,
+        *,
+        limits: Limits,
+        drain: Drain,
+        on_closed: Callable[[], None] | None,
+        meter: Meter,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._drain = drain
         self._on_closed = on_closed
+        self._meter = meter
         self._leave = asyncio.Event()
         self.activity = Activity()
         self.link = Link()
@@ -116,7 +125,12 @@ class _Attendant:
 
     async def _work_with(self, broker: Broker) -> None:
         async with connected(
-            self._settings, broker, limits=self._limits, drain=self._drain, activity=self.activity
+            self._settings,
+            broker,
+            limits=self._limits,
+            drain=self._drain,
+            activity=self.activity,
+            meter=self._meter,
         ) as backend:
             self.link.backend = backend
             log.info("broker connected")

@@ -12,6 +12,7 @@ import structlog
 from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
 from contracts.errors import ErrorCode, TransientError
 from contracts.queries import QueryRequest
+from gateway.admission import Admission
 from gateway.identity import Identity
 from gateway.query_schemas import QueryBody
 from messaging.answers import AnswerReader, AnswerStream, AnswerTimeoutError
@@ -44,11 +45,18 @@ class Asking:
     """Asks questions and follows their answers."""
 
     def __init__(
-        self, *, queries: Queries, reader: AnswerReader, terminals: Terminals, deadline_grace_s: float
+        self,
+        *,
+        queries: Queries,
+        reader: AnswerReader,
+        terminals: Terminals,
+        admission: Admission,
+        deadline_grace_s: float,
     ) -> None:
         self._queries = queries
         self._reader = reader
         self._terminals = terminals
+        self._admission = admission
         self._grace_s = deadline_grace_s
         self._live: set[tuple[str, str]] = set()
 
@@ -58,8 +66,12 @@ class Asking:
 
     @asynccontextmanager
     async def ask(self, identity: Identity, body: QueryBody, *, stream: bool) -> AsyncIterator[Asked]:
-        """Ask, and read the answer inside, with its pieces if `stream`. Raises `BrokerUnavailableError` or `StreamFullError`."""
+        """Ask, and read the answer inside, with its pieces if `stream`.
+
+        Raises a 429 problem when it could not be answered in time, `BrokerUnavailableError` or `StreamFullError`.
+        """
         started = time.monotonic()
+        self._admission.question(body.deadline_s, generate=body.generate)
         request = _request(identity, body, stream=stream)
         async with self._reader.open(request.tenant, request.query_id) as answer:
             await self._queries.ask(request, budget_s=body.deadline_s)
@@ -81,9 +93,16 @@ class Asking:
         """
         try:
             async for event in asked.answer.events(timeout_s=asked.deadline_s + self._grace_s):
+                self._note(event)
                 yield event
         except AnswerTimeoutError:
-            yield await self._end(asked)
+            event = await self._end(asked)
+            self._note(event)
+            yield event
+
+    def _note(self, event: AnyEvent) -> None:
+        if isinstance(event, Completed | Failed):
+            self._admission.ended(late=event.kind == "failed" and event.code == ErrorCode.DEADLINE_EXCEEDED)
 
     @contextmanager
     def _living(self, tenant: str, query_id: str) -> Iterator[None]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
+from opentelemetry.metrics import Meter
 from starlette.requests import Request
 
 from contracts import subjects, topology
 from contracts.health import BackendCheck, CheckStatus, ProcessState
 from contracts.settings import GatewaySettings
 from gateway import problems
+from gateway.admission import Admission
 from gateway.asking import Asking
 from gateway.bodies import JsonBodies
 from gateway.drain import Drain
@@ -49,6 +51,7 @@ class Backend:
     limits: Limits
     drain: Drain
     json: JsonBodies
+    admission: Admission
     broker: Broker
     storage: Storage
     ledger: DocumentLedger
@@ -77,10 +80,13 @@ class Backend:
 
 @asynccontextmanager
 async def connected(
-    settings: GatewaySettings, broker: Broker, *, limits: Limits, drain: Drain, activity: Activity
+    settings: GatewaySettings, broker: Broker, *, limits: Limits, drain: Drain, activity: Activity, meter: Meter
 ) -> AsyncIterator[Backend]:
     """A backend at work: fed, listening and telling the fleet of itself. Leaving it lets accepted work finish first."""
-    backend = _assembled(broker, limits=limits, drain=drain)
+    admission = Admission(
+        broker, most_documents=settings.max_pending_documents, poll_s=limits.backlog_poll_s, meter=meter
+    )
+    backend = _assembled(broker, limits=limits, drain=drain, admission=admission)
     await backend.facts.start()
     await backend.abandoned.start()
     await backend.fleet.start()
@@ -96,7 +102,7 @@ async def connected(
     )
     try:
         async with asyncio.TaskGroup() as tasks:
-            owned = [tasks.create_task(work.run()) for work in (backend.feed, checks, heartbeats)]
+            owned = [tasks.create_task(work.run()) for work in (backend.feed, admission, checks, heartbeats)]
             yield backend
             for task in owned:
                 task.cancel()
@@ -106,7 +112,7 @@ async def connected(
         await backend.readmodel.close()
 
 
-def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
+def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admission) -> Backend:
     storage = Storage(broker)
     ledger = DocumentLedger(broker, storage=storage)
     uploads = Uploads(broker, storage=storage)
@@ -117,6 +123,7 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
         limits=limits,
         drain=drain,
         json=JsonBodies(limits),
+        admission=admission,
         broker=broker,
         storage=storage,
         ledger=ledger,
@@ -126,7 +133,13 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain) -> Backend:
         queries=queries,
         terminals=terminals,
         reader=reader,
-        asking=Asking(queries=queries, reader=reader, terminals=terminals, deadline_grace_s=limits.deadline_grace_s),
+        asking=Asking(
+            queries=queries,
+            reader=reader,
+            terminals=terminals,
+            admission=admission,
+            deadline_grace_s=limits.deadline_grace_s,
+        ),
         facts=DocumentFacts(broker),
         abandoned=Abandoned(broker, grace_s=limits.resume_grace_s),
         fleet=FleetView(broker),

@@ -35,3 +35,4 @@ class Limits:
     deadline_grace_s: float = 1.5
     ledger_poll_s: float = 2.0
     catch_up_s: float = 2.0
+    backlog_poll_s: float = 0.5

@@ -19,6 +19,7 @@ _MEANING = {
     413: "Larger than this route takes.",
     415: "A content type that this route does not take.",
     422: "Readable, but not what this route takes; `errors` names the fields.",
+    429: "Too much waits already: nothing was accepted, come back after Retry-After.",
     500: "It failed, and would fail again.",
     503: "Not now; `Retry-After` says when to try again. Nothing was accepted.",
     504: "No answer by the deadline.",

@@ -44,6 +44,7 @@ class ProblemCode(StrEnum):
     QUERY_ENDED = "query_already_ended"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
+    TOO_MANY = "too_many_requests"
     UNAVAILABLE = "temporarily_unavailable"
     INTERNAL = "internal_error"
     HTTP = "http_error"
@@ -127,6 +128,19 @@ def unsupported_media_type(detail: str) -> Problem:
 def slow_body(detail: str) -> Problem:
     """The client stopped sending; the connection is of no more use."""
     return Problem(408, ProblemCode.SLOW_BODY, detail, headers={"Connection": "close"})
+
+
+def too_many(detail: str, *, policy: str, allowed: int, window_s: int, retry_after_s: int) -> Problem:
+    """Nothing was accepted since too much waits. `allowed` in `window_s` seconds is what could be done.
+
+    The fields RateLimit and RateLimit-Policy are those of draft-ietf-httpapi-ratelimit-headers-10.
+    """
+    headers = {
+        "Retry-After": str(retry_after_s),
+        "RateLimit-Policy": f'"{policy}";q={allowed};w={window_s}',
+        "RateLimit": f'"{policy}";r=0;t={retry_after_s}',
+    }
+    return Problem(429, ProblemCode.TOO_MANY, detail, headers=headers)
 
 
 def unavailable(detail: str, *, retry_after_s: float = 2.0, **extensions: object) -> Problem:

@@ -57,7 +57,7 @@ router.add_api_route(
     ask,
     methods=["POST"],
     response_model=Answer,
-    responses={200: stream(_EVENTS), **refusals(400, 409, 413, 415, 422, 500, 503, 504)},
+    responses={200: stream(_EVENTS), **refusals(400, 409, 413, 415, 422, 429, 500, 503, 504)},
     openapi_extra=json_body(QueryBody),
     route_class_override=DirectRoute,
 )

@@ -32,7 +32,7 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
     "",
     status_code=202,
     response_model=Uploaded | Accepted,
-    responses=refusals(408, 413, 415, 422, 503),
+    responses=refusals(408, 413, 415, 422, 429, 503),
     openapi_extra=upload_body(DocumentText),
 )
 async def submit_documents(identity: Identified, backend: Connected, request: Request) -> Response:
@@ -138,7 +138,7 @@ class _Upload:
         """After a refusal, read on only where the rest is known to be worth it."""
         if not self._problems or isinstance(self._items[-1], Accepted):
             return False
-        if self._problems[-1].status == 503 or len(self._items) > self._limits.files_per_request:
+        if self._problems[-1].status in (429, 503) or len(self._items) > self._limits.files_per_request:
             return True
         declared = self._body.declared_bytes
         return declared is None or declared - self._body.read_bytes > self._limits.upload_max_bytes
@@ -163,6 +163,7 @@ async def _submit(
     metadata: Metadata,
     document_id: str | None,
 ) -> Accepted:
+    backend.admission.document()
     submitted = await backend.submissions.submit(
         tenant=identity.tenant,
         principal=identity.principal,

@@ -12,6 +12,7 @@ from cli.replies import Document, Failure, Uploaded
 from cli.uploading.files import Source
 from cli.uploading.patience import PATIENCE_S, patiently
 
+TOO_MANY = 429
 UPLOADS_AT_ONCE = 4
 POLL_S = 0.5
 LOOKS_AT_ONCE = 8
@@ -98,8 +99,16 @@ class Submission:
             self._under_way.append((source, accepted))
 
     async def _submit(self, source: Source) -> Uploaded:
-        """Once more after a break is safe: the id is the same, and the same content is not redone."""
-        return await patiently(lambda: source.send(self.client, self.metadata), patience_s=self.patience_s)
+        """Once more after a break is safe: the id is the same, and the same content is not redone.
+
+        A gateway that is there but has too much waiting is asked for as long as the whole submission may take.
+        """
+        while True:
+            try:
+                return await patiently(lambda: source.send(self.client, self.metadata), patience_s=self.patience_s)
+            except GatewayError as error:
+                if error.problem.status != TOO_MANY:
+                    raise
 
     async def _follow_all(self, uploads: asyncio.Task[None]) -> None:
         """One list a round tells who is still on the way; only the others are looked at one by one."""

@@ -38,6 +38,7 @@ QUICK = Limits(
     deadline_grace_s=0.3,
     ledger_poll_s=0.2,
     stream_keepalive_s=0.5,
+    backlog_poll_s=0.1,
 )
 
 
@@ -58,10 +59,10 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    nats_url: str, *, limits: Limits = QUICK, drain_timeout_s: float = 5
+    nats_url: str, *, limits: Limits = QUICK, drain_timeout_s: float = 5, **options: Any
 ) -> AsyncIterator[Gateway]:
     """Serve on a free port until the end of the block. It may not be connected yet: see `Gateway.ready`."""
-    settings = GatewaySettings(nats_url=nats_url, drain_timeout_s=drain_timeout_s, publish_timeout_s=2)
+    settings = GatewaySettings(nats_url=nats_url, drain_timeout_s=drain_timeout_s, publish_timeout_s=2, **options)
     drain = Drain(timeout_s=drain_timeout_s)
     app = create_app(settings, limits=limits, drain=drain, on_closed=lambda: None)
     server = GatewayServer(config(app, settings), drain)
