@@ -55,7 +55,7 @@ class Hold:
 
     async def _held(self, incoming: Incoming[Any], breaker: Breaker) -> None:
         delivery = incoming.delivery
-        log.info("held", consumer=delivery.consumer, sequence=delivery.sequence, until_back=breaker.name)
+        log.debug("held", consumer=delivery.consumer, sequence=delivery.sequence, until_back=breaker.name)
         incoming.held = True
         try:
             await breaker.closed()

@@ -364,7 +364,7 @@ class TestHold:
         message = incoming(raw, attempt=CONSUMER.max_deliver - 1)
         breaker = Breaker("index", asyncio.Event().wait)
         breaker.open(OSError("gone"))
-        holding = asyncio.create_task(
+        holding = asyncio.ensure_future(
             chain([settlement, Hold(breaker)], fail_with(BackendAwayError(breaker, "gone", tried=False)))(message)
         )
         await until(lambda: message.held)
