@@ -130,7 +130,7 @@ class Parts:
         await self.upkeep.run()
 
     async def tell_census(self) -> None:
-        await CensusOffice(self._app.broker, self._bare_index.census, service=self._app.service).run()
+        await CensusOffice(self._app.broker, self.index.census, service=self._app.service).run()
 
     async def look(self) -> BackendCheck:
         """Whether the index answers."""

@@ -11,7 +11,10 @@ from workers.indexing.base import Candidate, Row, VectorIndex, Visible
 
 
 class GuardedIndex:
-    """A `VectorIndex` whose calls also raise `BackendAwayError` while the index is away. Upkeep is not guarded."""
+    """A `VectorIndex` whose calls also raise `BackendAwayError` while the index is away.
+
+    Census and upkeep belong to no message and are passed on as they are.
+    """
 
     def __init__(self, index: VectorIndex, breaker: Breaker) -> None:
         self._index = index
@@ -50,6 +53,9 @@ class GuardedIndex:
             return await self._index.search(
                 tenant, text=text, vector=vector, limit=limit, filters=filters, visible=visible
             )
+
+    async def census(self) -> dict[tuple[str, str, str], int]:
+        return await self._index.census()
 
     async def optimize(self) -> None:
         await self._index.optimize()
