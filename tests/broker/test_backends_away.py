@@ -42,7 +42,7 @@ from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
 from workers.retrieve.worker import build as build_retrieve
 
-OUTAGE_S = 4 * BRISK_ACK_WAIT_S
+OUTAGE_S = 2 * BRISK_ACK_WAIT_S
 """Two attempts half a second apart are over long before."""
 
 

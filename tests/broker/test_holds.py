@@ -33,8 +33,8 @@ from tests.support.topologies import BRISK_ACK_WAIT_S, brisk
 from tests.support.waiting import until
 from tests.support.workers import running
 
-OUTAGE_S = 3 * BRISK_ACK_WAIT_S
-"""Nine attempts with the delays of `QUICK` take half of that."""
+OUTAGE_S = 2.5 * BRISK_ACK_WAIT_S
+"""Nine attempts with the delays of `QUICK` take less."""
 BAD = "bad"
 
 
