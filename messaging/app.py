@@ -11,6 +11,7 @@ from contracts import topology
 from contracts.errors import PermanentError
 from contracts.settings import ProcessSettings
 from messaging.binding import Binding, Gathered, Shape, Singly
+from messaging.breaker import Breaker, Look, Probing
 from messaging.broker import Broker
 from messaging.checks import Check
 from messaging.deadlines import budget_deadline
@@ -38,8 +39,8 @@ class WorkerApp:
         async def on_request(request: IngestRequest, delivery: Delivery) -> None: ...
 
     A message is acknowledged when its handler returns. Otherwise the error's class decides: `PermanentError` is
-    dead-lettered, anything else is delivered again after a growing delay and dead-lettered when the consumer's
-    deliveries are used up. Handlers must bear repetition.
+    dead-lettered, `AwayError` holds the message until what is away is back, anything else is delivered again after a
+    growing delay and dead-lettered when the consumer's deliveries are used up. Handlers must bear repetition.
     """
 
     def __init__(self, settings: ProcessSettings, *, service: str, table: topology.Topology | None = None) -> None:
@@ -150,6 +151,17 @@ class WorkerApp:
     def check(self, name: str, check: Check) -> None:
         """Tell in the heartbeats how a backend does; `check` is asked every few seconds and may raise."""
         self._parts.checks.add(name, check)
+
+    def breaker(self, name: str, look: Look, *, probing: Probing | None = None) -> Breaker:
+        """A circuit breaker for the calls to a backend; its state is told in heartbeats and metrics.
+
+        While `look` says that the backend is away, messages whose handlers need it are held: no attempt is used up, no
+        time limit passes, but their deadlines do.
+        """
+        breaker = Breaker(name, look, probing=probing)
+        self._parts.breakers.add(breaker)
+        self._parts.checks.add_breaker(breaker)
+        return breaker
 
     async def run(self, *, handle_signals: bool = True) -> int:
         """Work until SIGTERM or SIGINT (or `stop()`), drain, and return the exit code.

@@ -65,6 +65,12 @@ class Broker:
     def is_connected(self) -> bool:
         return self.nc.is_connected
 
+    async def look(self) -> None:
+        """Raises `BrokerUnavailableError` unless the broker is connected and JetStream answers."""
+        if not self.is_connected:
+            raise BrokerUnavailableError("not connected to the broker")
+        await self.clock.sync(timeout_s=self.publish_timeout_s)
+
     async def close(self) -> None:
         """Flush and close. Does not raise when the broker is away."""
         await self._connection.close()

@@ -93,13 +93,18 @@ class Delivery:
 
 @dataclass(slots=True, kw_only=True)
 class Incoming(Generic[M]):
-    """A delivery on its way through the middlewares. `message` is set once decoded, `outcome` once settled."""
+    """A delivery on its way through the middlewares. `message` is set once decoded, `outcome` once settled.
+
+    While it is `held` nobody works on it; `resumed_at` is when (loop time) that ended last.
+    """
 
     raw: Msg
     delivery: Delivery
     consumer: topology.Consumer
     message: M | None = None
     outcome: Outcome = Outcome.UNSETTLED
+    held: bool = False
+    resumed_at: float = 0.0
 
 
 def _from_ns(nanoseconds: int) -> datetime:

@@ -1,8 +1,11 @@
 """What can go wrong between Waggle and the broker.
 
 TransientError
-├── BrokerUnavailableError  not connected, or no answer in time: whether a message was stored is then unknown
-└── StreamFullError         the stream refuses because it is at its limit; nothing was stored
+├── AwayError                   something that the work needs is away; the message is held, not failed
+│   ├── BrokerUnavailableError  not connected, or no answer in time: whether a message was stored is then unknown
+│   └── BackendAwayError        a backend's circuit breaker is open
+├── HandedBackError             held while the process is to end: the message goes back at once
+└── StreamFullError             the stream refuses because it is at its limit; nothing was stored
 PermanentError
 └── MessageTooLargeError    above the broker's payload limit
 WaggleError
@@ -13,10 +16,35 @@ WaggleError
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from contracts.errors import PermanentError, TransientError, WaggleError
 
+if TYPE_CHECKING:
+    from messaging.breaker import Breaker
 
-class BrokerUnavailableError(TransientError):
+
+class AwayError(TransientError):
+    """Something that the work needs is away, whatever the message. Handlers let it pass: the message is held."""
+
+
+class BackendAwayError(AwayError):
+    """The circuit breaker of a backend is open; `await breaker.closed()` tells when it is worth trying again.
+
+    `tried`: the call was made and failed; otherwise it was not even let through.
+    """
+
+    def __init__(self, breaker: Breaker, reason: str, *, tried: bool) -> None:
+        super().__init__(f"{breaker.name} is away: {reason}")
+        self.breaker = breaker
+        self.tried = tried
+
+
+class HandedBackError(TransientError):
+    """The process is to end while the message waits for a backend: the message goes back without delay."""
+
+
+class BrokerUnavailableError(AwayError):
     """The broker is not connected or did not answer in time. A publish may or may not have been stored; repeat it with
     the same message id.
     """

@@ -50,52 +50,54 @@ class Batch:
         self._pipeline = pipeline
         self._handler = handler
         self._items: list[BatchItem[Any]] = []
-        self._on_the_way = 0
-        self._all_here = asyncio.Event()
+        self._left = 0
+        self._changed = asyncio.Event()
 
     async def run(self, messages: Sequence[Msg]) -> None:
-        """Handle and settle all of `messages`. Only cancellation comes out of it."""
-        self._on_the_way = len(messages)
+        """Handle and settle all of `messages`. Only cancellation comes out of it.
+
+        Messages that were held meet again and are handled together once more.
+        """
+        self._left = len(messages)
         async with asyncio.TaskGroup() as tasks:
-            sending = [tasks.create_task(self._send(message)) for message in messages]
-            await self._all_here.wait()
-            serving = tasks.create_task(self._serve())
-            await asyncio.wait(sending)
-            if all(item.cut_off for item in self._items):
-                serving.cancel()
+            for message in messages:
+                tasks.create_task(self._send(message))
+            while items := await self._met():
+                serving = tasks.create_task(self._serve(items))
+                await asyncio.wait([item.result for item in items])
+                if all(item.cut_off for item in items):
+                    serving.cancel()
+                await asyncio.wait({serving})
+
+    async def _met(self) -> list[BatchItem[Any]]:
+        """All that are not settled, as soon as each of them has got this far; none when all are settled."""
+        while len(here := [item for item in self._items if not item.cut_off]) < self._left:
+            self._changed.clear()
+            await self._changed.wait()
+        self._items = []
+        return here
 
     async def _send(self, message: Msg) -> None:
-        met = False
-
         async def meet(incoming: Incoming[Any]) -> None:
-            nonlocal met
-            met = True
             item: BatchItem[Any] = BatchItem(
                 incoming.message, incoming.delivery, asyncio.get_running_loop().create_future()
             )
             self._items.append(item)
-            self._arrived()
+            self._changed.set()
             await item.result
 
         try:
             await self._pipeline.send(message, self._pipeline.to(meet))
-        finally:
-            if not met:  # refused on its way; the others need not wait for it
-                self._arrived()
+        finally:  # the others need not wait for it any more
+            self._left -= 1
+            self._changed.set()
 
-    def _arrived(self) -> None:
-        self._on_the_way -= 1
-        if not self._on_the_way:
-            self._all_here.set()
-
-    async def _serve(self) -> None:
-        if not self._items:
-            return
+    async def _serve(self, items: list[BatchItem[Any]]) -> None:
         try:
-            await self._handler(list(self._items))
+            await self._handler(list(items))
         except Exception as error:  # noqa: BLE001 (the error's class decides what becomes of the messages)
-            for item in self._items:
+            for item in items:
                 item.fail(error)
         else:
-            for item in self._items:
+            for item in items:
                 item.done()

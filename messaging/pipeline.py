@@ -11,12 +11,14 @@ from nats.aio.msg import Msg
 from contracts import topology
 from contracts.message import Message
 from messaging.activity import Activity
+from messaging.breaker import Breaker
 from messaging.broker import Broker
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Delivery, Incoming
 from messaging.middlewares import Middleware, Next, chain
 from messaging.middlewares.deadline import Deadline, DeadlineOf, OnExpired
 from messaging.middlewares.decoding import Decoding
+from messaging.middlewares.hold import Hold
 from messaging.middlewares.in_flight import InFlight
 from messaging.middlewares.keep_alive import KeepAlive
 from messaging.middlewares.last_delivery import LastDelivery
@@ -45,14 +47,17 @@ class Handling:
     delays: RetryDelays = field(default_factory=RetryDelays)
 
 
-def middlewares(handling: Handling, broker: Broker, activity: Activity, telemetry: Telemetry) -> Sequence[Middleware]:
+def middlewares(
+    handling: Handling, broker: Broker, activity: Activity, telemetry: Telemetry, *, broker_breaker: Breaker
+) -> Sequence[Middleware]:
     """Outermost first.
 
     `InFlight` sees everything until the message is settled, so a drain waits for that. `Tracing` measures all of it.
     `KeepAlive` beats while the message is settled, too, for dead-lettering may take longer than an ack wait.
     `Settlement` answers to whatever is raised below it. `Decoding` comes before all that reads the message,
     `TenantCheck` before all that acts on it. `LastDelivery` raises what `on_dead_letter` is told with the decoded
-    message. `Deadline` is outside `TimeLimit`: reaching the deadline is an end, reaching the limit a failure.
+    message. `Deadline` is outside `TimeLimit`: reaching the deadline is an end, reaching the limit a failure. `Hold` is
+    between them: a deadline passes while a message is held, a time limit does not.
     """
     limit_s = handling.time_limit_s
     return (
@@ -64,6 +69,7 @@ def middlewares(handling: Handling, broker: Broker, activity: Activity, telemetr
         TenantCheck(),
         LastDelivery(),
         Deadline(broker.clock, deadline_of=handling.deadline_of, on_expired=handling.on_expired),
+        Hold(broker_breaker),
         *(() if limit_s is None else (TimeLimit(limit_s),)),
     )
 

@@ -17,6 +17,8 @@ from contracts.health import HEARTBEAT_INTERVAL_S, ProcessState
 from contracts.settings import ConfigurationError, ProcessSettings
 from messaging.activity import Activity
 from messaging.binding import Binding
+from messaging.breaker import Breaker, Probing
+from messaging.breakers import Breakers
 from messaging.broker import Broker
 from messaging.carrier import Carrier
 from messaging.checks import Checks
@@ -30,6 +32,8 @@ from observability.telemetry import Telemetry, start_telemetry
 BEAT_INTERVAL_S = HEARTBEAT_INTERVAL_S
 WATCH_INTERVAL_S = INTERVAL_S
 RETRY_S = 1.0
+BROKER_PROBING = Probing(first_pause_s=0.25, max_pause_s=1.0, timeout_s=2.0)
+"""A look at the broker costs one small request, and all waits for it."""
 HOOK_TIMEOUT_S = 10.0
 
 Hook = Callable[[], Awaitable[None]]
@@ -50,6 +54,7 @@ class Parts:
     shutdown: list[Hook] = field(default_factory=list)
     background: list[tuple[str, Hook]] = field(default_factory=list)
     checks: Checks = field(default_factory=Checks)
+    breakers: Breakers = field(default_factory=Breakers)
     activity: Activity = field(default_factory=Activity)
     broker: Broker | None = None
     telemetry: Telemetry | None = None
@@ -147,8 +152,13 @@ class Running:
 
     async def _bind(self, broker: Broker, telemetry: Telemetry) -> None:
         bindings = [await self._provisioned(broker, binding) for binding in self._parts.bindings]
+        broker_breaker = Breaker("broker", broker.look, probing=BROKER_PROBING)
+        self._parts.breakers.add(broker_breaker)
+        self._parts.breakers.measure(telemetry.meter)
         for binding in bindings:
-            steps = middlewares(binding.handling, broker, self._parts.activity, telemetry)
+            steps = middlewares(
+                binding.handling, broker, self._parts.activity, telemetry, broker_breaker=broker_breaker
+            )
             binding.carry(self._carrier, Pipeline(binding.consumer, steps))
         self._parts.bindings[:] = bindings
         await self._carrier.start_on(broker.nc)
@@ -166,6 +176,7 @@ class Running:
         consumers = [binding.consumer for binding in self._parts.bindings]
         watchdog = Watchdog(broker, consumers, self._parts.table, meter=telemetry.meter, interval_s=WATCH_INTERVAL_S)
         self._own(tasks, "watchdog", watchdog.run())
+        self._own(tasks, "breakers", self._parts.breakers.run())
         for name, work in self._parts.background:
             self._own(tasks, name, work())
         self._state = ProcessState.READY
@@ -173,6 +184,7 @@ class Running:
         log.info("ready", service=self._parts.service, consumers=[consumer.durable for consumer in consumers])
 
     async def _drain(self) -> None:
+        self._parts.breakers.release()
         in_hand = self._parts.activity.in_flight
         log.info("draining", service=self._parts.service, in_flight=in_hand)
         await self._carrier.withdraw()

@@ -142,6 +142,11 @@ class Uploads:
                 await self._storage.purge(self._stream, self._meta(name), up_to=stored.sequence)
                 await self._storage.purge(self._stream, self._chunks(json.loads(stored.data)["nuid"]))
 
+    async def look(self) -> None:
+        """Raises `BrokerUnavailableError` unless the object store has a leader, which writes, and can be read."""
+        await self._storage.last_sequence(self._stream)
+        await self._storage.last(self._stream, self._meta("none"))
+
     async def close(self) -> None:
         """Give up removals that wait for the broker."""
         await self._redrive.close()

@@ -17,9 +17,9 @@ log = structlog.get_logger(__name__)
 
 
 class KeepAlive:
-    """Beats three times per ack wait while the message is in hand, for at most `limit_s`.
+    """Beats three times per ack wait while the message is in hand, for at most `limit_s` of work on it.
 
-    The limit keeps a hung handler from holding its message for ever: after it the broker delivers the message again.
+    The time for which it is held does not count, and work after that starts anew. The limit keeps a hung handler from holding its message for ever: after it the broker delivers the message again.
     `None` is for handlers that watch over their own progress.
     """
 
@@ -44,10 +44,15 @@ class KeepAlive:
 
     async def _beat(self, incoming: Incoming[Any], interval_s: float) -> None:
         loop = asyncio.get_running_loop()
-        until = None if self._limit_s is None else loop.time() - interval_s + self._limit_s
-        while until is None or loop.time() < until:
+        began = loop.time() - interval_s
+        while not self._is_over(incoming, began, loop.time()):
             try:
                 await incoming.raw.in_progress()
             except nats.errors.Error as error:  # the connection is going down; the message will come again
                 log.debug("no beat", consumer=incoming.consumer.durable, reason=str(error))
             await asyncio.sleep(interval_s)
+
+    def _is_over(self, incoming: Incoming[Any], began: float, now: float) -> bool:
+        if self._limit_s is None or incoming.held:
+            return False
+        return now >= max(began, incoming.resumed_at) + self._limit_s

@@ -11,6 +11,7 @@ import structlog
 from contracts.errors import ErrorCode, PermanentError, WaggleError
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Incoming, Outcome
+from messaging.errors import HandedBackError
 from messaging.middlewares.base import Next
 from messaging.retries import RetryDelays, handler_attempts
 
@@ -27,7 +28,7 @@ class Settlement:
 
     Giving up has a fixed order: `on_dead_letter` (the document or query ends failed), the dead letter, then the end of
     the message. If a step fails for a reason that passes, the message is returned and the order starts anew, so each step must bear repetition.
-    A handler that is cancelled because the process ends returns its message at once.
+    A handler that is cancelled, or whose message is held, because the process ends returns its message at once.
     """
 
     def __init__(self, letters: DeadLetters, *, delays: RetryDelays, on_dead_letter: OnDeadLetter | None) -> None:
@@ -40,6 +41,8 @@ class Settlement:
             await call_next(incoming)
         except PermanentError as error:
             await self._give_up(incoming, error)
+        except HandedBackError:
+            await self._hand_back(incoming)
         except Exception as error:  # noqa: BLE001 (whatever a handler raises decides what becomes of its message)
             await self._try_again(incoming, error)
         except BaseException:

@@ -59,6 +59,9 @@ class Stubborn:
         self._failures = failures
         self._waits = waits
 
+    async def look(self) -> None:
+        """It is there, whatever it makes of a question."""
+
     async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
         self.begun.set()
         yield Piece(text=f"try {self._failures}")
@@ -202,6 +205,8 @@ async def test_a_generator_that_never_answers_is_an_error_of_its_own(
     class Silent:
         async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
             yield Piece(text="so")
+
+        async def look(self) -> None: ...
 
     async with running(build(settings, generator=Silent(), table=brisk(max_deliver=1))):
         *_, failed = await answered(broker, generate_request(broker))

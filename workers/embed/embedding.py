@@ -7,18 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts.documents import Chunk, EmbedRequest
-from contracts.errors import DocumentError, ErrorCode, TransientError, WaggleError
+from contracts.errors import DocumentError, ErrorCode, WaggleError
 from contracts.identifiers import chunk_id, digest
+from workers.embed.guarded_encoder import Encoder
 from workers.encoding.base import Passage, PassageEmbedding
 from workers.indexing.base import Row
-
-PROBE = Passage(text="Every encoder can take this sentence.")
-
-
-class Encoder(Protocol):
-    """Encodes without blocking the event loop."""
-
-    async def encode(self, passages: Sequence[Passage]) -> list[PassageEmbedding | Exception]: ...
 
 
 class Rows(Protocol):
@@ -53,7 +46,7 @@ class Embedding:
         """Index all chunks of all requests.
 
         A chunk that cannot be encoded sets its request's `error` and leaves that request's rows out; the others are
-        not touched by it. Raises what the index raises: then nothing is certain and all may be repeated.
+        not touched by it. Raises what encoder and index raise: then nothing is certain and all may be repeated.
         """
         for work in works:
             if work.has_earlier:
@@ -72,19 +65,11 @@ class Embedding:
             (work, chunk) for work in works for chunk in work.request.chunks if digest_of(chunk) not in work.known
         ]
         outcomes = await self._encoder.encode([passage_of(chunk) for _, chunk in missing])
-        if outcomes and all(isinstance(outcome, Exception) for outcome in outcomes):
-            await self._require_encoder()
         for (work, chunk), outcome in zip(missing, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 work.error = work.error or _failure(work.request, chunk, outcome)
             else:
                 work.known[digest_of(chunk)] = outcome
-
-    async def _require_encoder(self) -> None:
-        """Raises `TransientError` when not even a plain sentence can be encoded: then no text is at fault."""
-        (outcome,) = await self._encoder.encode([PROBE])
-        if isinstance(outcome, Exception):
-            raise TransientError(f"the encoder fails on everything: {outcome}") from outcome
 
     async def _write(self, works: Sequence[Work]) -> None:
         """All rows at once; if they are refused, request by request, to find the one at fault."""

@@ -10,6 +10,7 @@ from contracts.errors import PermanentError
 from contracts.health import BackendCheck, CheckStatus
 from contracts.settings import EmbedSettings
 from messaging.app import WorkerApp
+from messaging.breaker import Probing
 from messaging.census import CensusOffice
 from messaging.delivery import Delivery
 from messaging.document_letters import DocumentLetters
@@ -21,16 +22,20 @@ from messaging.uploads import Uploads
 from workers.embed.batch import Batches
 from workers.embed.embedding import Embedding
 from workers.embed.encoding_thread import EncodingThread
+from workers.embed.guarded_encoder import GuardedEncoder, require_plain
 from workers.embed.progress import Progress
 from workers.embed.purging import KEPT_S, Purging
 from workers.embed.upkeep import Upkeep
 from workers.encoding.base import Embedder
 from workers.encoding.factory import build_embedder
-from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
+from workers.indexing.guarded import GuardedIndex
 
 BATCHES_AT_ONCE = 2
 """One is gathered and written while the other is encoded; encoding itself is one thread."""
+
+ENCODER_PROBING = Probing(timeout_s=60.0)
+"""A look waits for what the one thread is encoding."""
 
 
 def build(
@@ -83,7 +88,7 @@ class Parts:
     progress: Progress
     batches: Batches
     purging: Purging
-    index: VectorIndex
+    index: GuardedIndex
     upkeep: Upkeep
 
     def __init__(
@@ -93,16 +98,20 @@ class Parts:
         self._settings = settings
         self._encoder = EncodingThread(build_encoder)
         self._kept_s = kept_s
+        self._encoder_breaker = app.breaker("encoder", lambda: require_plain(self._encoder), probing=ENCODER_PROBING)
+        self._index_breaker = app.breaker("index", self._write_nothing)
 
     async def start(self) -> None:
         embedder = await self._encoder.start()
-        self.index = build_index(self._settings, embedder.identity)
+        self._bare_index = build_index(self._settings, embedder.identity)
+        self.index = GuardedIndex(self._bare_index, self._index_breaker)
         await self.index.open()
         self.upkeep = Upkeep(self.index.optimize)
         broker = self._app.broker
         ledger, events = DocumentLedger(broker), Events(broker)
         self.progress = Progress(broker, ledger, events, self.index, kept_s=self._kept_s)
-        self.batches = Batches(Embedding(self._encoder, self.index), self.progress, on_change=self.upkeep.changed)
+        encoder = GuardedEncoder(self._encoder, self._encoder_breaker)
+        self.batches = Batches(Embedding(encoder, self.index), self.progress, on_change=self.upkeep.changed)
         self.purging = Purging(
             ledger,
             Uploads(broker),
@@ -125,5 +134,9 @@ class Parts:
 
     async def look(self) -> BackendCheck:
         """Whether the index answers."""
-        await self.index.count_generation("default", "none", "none")
+        await self._bare_index.count_generation("default", "none", "none")
         return BackendCheck(name="index", status=CheckStatus.OK)
+
+    async def _write_nothing(self) -> None:
+        """Whether the index can be written to: an index that is full or read-only still answers."""
+        await self._bare_index.delete_generation("default", "none", "none")

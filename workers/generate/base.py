@@ -41,3 +41,7 @@ class Generator(Protocol):
     """Yields pieces, then exactly one `Answer`. Raises `TransientError` while its backend is away."""
 
     def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]: ...
+
+    async def look(self) -> None:
+        """Have the least possible generated; raises what `generate` raises while the backend is away."""
+        ...

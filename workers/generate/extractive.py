@@ -41,6 +41,9 @@ class ExtractiveGenerator:
             ),
         )
 
+    async def look(self) -> None:
+        """It is a part of this process and never away."""
+
     def _answer(self, prompt: Prompt) -> tuple[list[Part], bool]:
         question, script = QuestionTerms(prompt.query), dominant_script(prompt.query)
         candidates = sentences(prompt.query, question, prompt.passages, similarity_counts=prompt.encoder_serves_query)

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from contracts.answers import Completed, Delta
 from contracts.documents import Failure
-from contracts.errors import ErrorCode, WaggleError
+from contracts.errors import ErrorCode, TransientError, WaggleError
 from contracts.events import QueryFact
 from contracts.queries import GenerateRequest
 from messaging.cancellation import Cancellations, QueryCancelledError
 from messaging.delivery import Delivery
+from messaging.errors import AwayError
 from messaging.query_replies import QueryReplies
 from workers.generate.base import Answer, Generator, Piece, Prompt
+
+
+@dataclass(kw_only=True)
+class _Attempt:
+    """One run through an answer, as its readers see it."""
+
+    number: int
+    pieces_told: int = 0
 
 
 class Generating:
@@ -28,15 +38,20 @@ class Generating:
 
     async def generate(self, request: GenerateRequest, delivery: Delivery) -> None:
         """Answer a query that has not ended yet."""
+        attempt = _Attempt(number=delivery.attempt)
         try:
             async with self._cancellations.watch(request.tenant, request.query_id):
                 begun = time.perf_counter()
-                answer = await self._stream(request, attempt=delivery.attempt)
+                answer = await self._stream(request, attempt)
                 spent_ms = round((time.perf_counter() - begun) * 1000, 3)
             # Not watched any more: a look at how the query has ended would find this very end, and stop its telling.
             await self._complete(request, answer, {**request.timings_ms, "generate": spent_ms})
         except QueryCancelledError:
             return
+        except AwayError as away:
+            if attempt.pieces_told:  # readers have them; only a new delivery, a higher attempt, makes them void
+                raise TransientError(f"the answer was broken off: {away}") from away
+            raise
         finally:  # the pieces went out before the terminal, which does not wait until they are stored
             await self._replies.answers.flush(request.tenant, request.query_id)
 
@@ -51,20 +66,19 @@ class Generating:
         message = "The deadline passed before the answer was complete. Ask again, or allow more time."
         await self._replies.end_failed(request, Failure(code=ErrorCode.DEADLINE_EXCEEDED, message=message))
 
-    async def _stream(self, request: GenerateRequest, *, attempt: int) -> Answer:
+    async def _stream(self, request: GenerateRequest, attempt: _Attempt) -> Answer:
         prompt = Prompt(
             query=request.query,
             passages=request.passages,
             parameters=request.generation,
             encoder_serves_query=request.encoder_serves_query,
         )
-        pieces = 0
         async for item in self._generator.generate(prompt):
             if isinstance(item, Answer):
                 return item
-            pieces += 1
             if request.stream:
-                await self._replies.answers.delta(_delta(request, item, id=f"{attempt}.{pieces}"))
+                attempt.pieces_told += 1
+                await self._replies.answers.delta(_delta(request, item, id=f"{attempt.number}.{attempt.pieces_told}"))
         raise RuntimeError(f"{type(self._generator).__name__} ended without an answer")
 
     async def _complete(self, request: GenerateRequest, answer: Answer, timings_ms: dict[str, float]) -> None:

@@ -15,6 +15,7 @@ from messaging.query_replies import QueryReplies
 from workers.generate.base import Generator
 from workers.generate.factory import build_generator
 from workers.generate.generating import Generating
+from workers.generate.guarded import GuardedGenerator
 
 TIME_LIMIT_S = 330.0
 """Above the longest deadline, which ends a generation before."""
@@ -67,7 +68,7 @@ class Parts:
 
     def __init__(self, app: WorkerApp, generator: Generator) -> None:
         self._app = app
-        self._generator = generator
+        self._generator = GuardedGenerator(generator, app.breaker("generator", generator.look))
 
     async def start(self) -> None:
         broker = self._app.broker

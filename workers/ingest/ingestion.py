@@ -18,6 +18,7 @@ from contracts.documents import Chunk, EmbedRequest, Failure, Generation, Genera
 from contracts.errors import PermanentError
 from contracts.events import DocumentFact
 from contracts.identifiers import digest
+from messaging.breaker import Breaker
 from messaging.broker import Broker
 from messaging.document_failures import DocumentFailures
 from messaging.errors import StreamFullError
@@ -52,6 +53,8 @@ class Archive:
     uploads: Uploads
     submissions: Submissions
     events: Events
+    breaker: Breaker
+    """That of the object store."""
 
 
 class Ingestion:
@@ -127,9 +130,10 @@ class Ingestion:
     async def _is_planned(self, request: IngestRequest, plan: Plan, *, media_type: str, text: Iterator[bytes]) -> bool:
         """Store the text, record the plan; False when another plan is on record."""
         tenant, document_id, generation = request.tenant, request.document_id, request.generation
-        await self._archive.uploads.put(
-            tenant, document_id, generation, "text", _pieces(text), max_bytes=_MAX_TEXT_BYTES
-        )
+        async with self._archive.breaker:
+            await self._archive.uploads.put(
+                tenant, document_id, generation, "text", _pieces(text), max_bytes=_MAX_TEXT_BYTES
+            )
         recorded = await self._archive.ledger.plan(tenant, document_id, generation, plan, media_type)
         return recorded.plan_id == plan.plan_id
 
@@ -176,11 +180,11 @@ class Ingestion:
     async def _fetched(self, request: IngestRequest) -> AsyncIterator[BinaryIO]:
         """The uploaded bytes in a file that has no name."""
         with TemporaryFile() as file:
+            pieces = self._archive.uploads.read(request.tenant, request.document_id, request.generation, "content")
             try:
-                async for piece in self._archive.uploads.read(
-                    request.tenant, request.document_id, request.generation, "content"
-                ):
-                    await asyncio.to_thread(file.write, piece)
+                async with self._archive.breaker:
+                    async for piece in pieces:
+                        await asyncio.to_thread(file.write, piece)
             except UploadMissingError:
                 await self._pending(request)  # a replaced or deleted document takes its upload with it
                 raise

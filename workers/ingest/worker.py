@@ -8,6 +8,7 @@ from contracts.errors import PermanentError
 from contracts.health import BackendCheck, CheckStatus
 from contracts.settings import IngestSettings
 from messaging.app import WorkerApp
+from messaging.breaker import Probing
 from messaging.delivery import Delivery
 from messaging.events import Events
 from messaging.ledger import DocumentLedger
@@ -21,6 +22,8 @@ from workers.ingest.tokenization import tokenizer_file
 
 _MiB = 1024 * 1024
 _MAX_RESULT_BYTES = 512 * _MiB
+STORE_PROBING = Probing(max_pause_s=1.0)
+"""The object store is a part of the broker; a look costs it two small requests."""
 
 
 def build(settings: IngestSettings, *, table: topology.Topology | None = None) -> WorkerApp:
@@ -55,6 +58,7 @@ class Parts:
         self._cutting = Cutting(chunk_tokens=settings.chunk_tokens, overlap_tokens=settings.chunk_overlap_tokens)
         self._sandbox = Sandbox(tokenizer=tokenizer_file(settings.encoder_model), limits=_limits(settings))
         self._archive: Archive | None = None
+        self._breaker = app.breaker("uploads", lambda: Uploads(app.broker).look(), probing=STORE_PROBING)
         self._ingestion: Ingestion | None = None
 
     @property
@@ -68,7 +72,9 @@ class Parts:
         broker = self._app.broker
         ledger, uploads = DocumentLedger(broker), Uploads(broker)
         submissions = Submissions(broker, ledger, uploads)
-        self._archive = Archive(ledger=ledger, uploads=uploads, submissions=submissions, events=Events(broker))
+        self._archive = Archive(
+            ledger=ledger, uploads=uploads, submissions=submissions, events=Events(broker), breaker=self._breaker
+        )
         self._ingestion = Ingestion(broker, self._archive, self._sandbox, cutting=self._cutting)
         await self._sandbox.start()
 

@@ -14,10 +14,10 @@ from messaging.cancellation import Cancellations
 from messaging.delivery import Delivery
 from messaging.ledger import DocumentLedger
 from messaging.query_replies import QueryReplies
-from workers.encoding.base import Embedder
+from workers.encoding.base import Embedder, Vector
 from workers.encoding.factory import build_embedder
-from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
+from workers.indexing.guarded import GuardedIndex
 from workers.retrieve.answering import Answering
 from workers.retrieve.questions import THREADS, QuestionEncoder
 from workers.retrieve.searcher import Searcher
@@ -70,23 +70,26 @@ class Parts:
     """What the worker is made of; put together once the broker is there."""
 
     answering: Answering
-    index: VectorIndex
+    index: GuardedIndex
     cancellations: Cancellations
 
     def __init__(self, app: WorkerApp, settings: RetrieveSettings, build_encoder: Callable[[], Embedder]) -> None:
         self._app = app
         self._settings = settings
         self._encoder = QuestionEncoder(build_encoder)
+        self._encoder_breaker = app.breaker("encoder", lambda: self._encoder.encode("Does it work?"))
+        self._index_breaker = app.breaker("index", self.look)
 
     async def start(self) -> None:
         broker = self._app.broker
         embedder = await self._encoder.start()
-        self.index = build_index(self._settings, embedder.identity)
+        self._bare_index = build_index(self._settings, embedder.identity)
+        self.index = GuardedIndex(self._bare_index, self._index_breaker)
         await self.index.open()
         self.cancellations = Cancellations(broker)
         await self.cancellations.start()
         searcher = Searcher(
-            self._encoder.encode,
+            self._encode,
             self.index,
             DocumentLedger(broker),
             scripts=embedder.scripts,
@@ -102,8 +105,12 @@ class Parts:
 
     async def look(self) -> BackendCheck:
         """Whether the index answers."""
-        await self.index.count_generation("default", "none", "none")
+        await self._bare_index.count_generation("default", "none", "none")
         return BackendCheck(name="index", status=CheckStatus.OK)
+
+    async def _encode(self, question: str) -> Vector:
+        async with self._encoder_breaker:
+            return await self._encoder.encode(question)
 
     async def _warm_up(self) -> None:
         """The first question is not to be the slow one: both sides of the index are used once."""

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from contracts.documents import Chunk, EmbedRequest
-from contracts.errors import ErrorCode, TransientError
-from workers.embed.embedding import PROBE, Embedding, Work, digest_of, passage_of
+from contracts.errors import ErrorCode
+from messaging.breaker import Breaker, BreakerState
+from messaging.errors import BackendAwayError
+from workers.embed.embedding import Embedding, Work, digest_of, passage_of
+from workers.embed.guarded_encoder import PLAIN, GuardedEncoder, require_plain
 from workers.encoding.base import Passage, PassageEmbedding
 from workers.indexing.base import Row
 
@@ -78,9 +81,19 @@ async def test_a_chunk_that_cannot_be_encoded_ends_its_request_only() -> None:
 
 async def test_an_encoder_that_fails_on_everything_is_not_the_documents_fault() -> None:
     encoder = Encoder(broken=True)
-    with pytest.raises(TransientError, match="everything"):
-        await Embedding(encoder, Index()).embed([work("a", "one")])
-    assert encoder.calls[-1] == [PROBE.text]
+    breaker = Breaker("encoder", lambda: require_plain(encoder))
+    with pytest.raises(BackendAwayError, match="everything"):
+        await Embedding(GuardedEncoder(encoder, breaker), Index()).embed([work("a", "one")])
+    assert encoder.calls[-1] == [PLAIN.text]
+
+
+async def test_a_text_that_an_encoder_fails_on_does_not_open_its_breaker() -> None:
+    encoder = Encoder()
+    breaker = Breaker("encoder", lambda: require_plain(encoder))
+    works = [work("a", "bad")]
+    await Embedding(GuardedEncoder(encoder, breaker), Index()).embed(works)
+    assert works[0].error is not None
+    assert breaker.state is BreakerState.CLOSED
 
 
 async def test_a_row_that_the_index_refuses_ends_its_request_only() -> None:

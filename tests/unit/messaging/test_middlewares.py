@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any, cast
 
 import pytest
@@ -12,11 +15,14 @@ import pytest
 from contracts import topology
 from contracts.errors import ErrorCode, PermanentError, TransientError
 from messaging.activity import Activity
+from messaging.breaker import Breaker, Probing
 from messaging.clock import BrokerClock
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Delivery, Incoming, Outcome
+from messaging.errors import BackendAwayError, BrokerUnavailableError
 from messaging.middlewares import chain
 from messaging.middlewares.deadline import Deadline
+from messaging.middlewares.hold import MAX_FAILED_CALLS, Hold
 from messaging.middlewares.in_flight import InFlight
 from messaging.middlewares.keep_alive import KeepAlive
 from messaging.middlewares.last_delivery import LastDelivery
@@ -258,6 +264,114 @@ class TestKeepAlive:
         assert 1 <= len(raw.answers) <= 6
         release.set()
         await keeping
+
+    async def test_the_time_for_which_a_message_is_held_does_not_count(self) -> None:
+        raw = Raw()
+        message = incoming(raw, consumer=self.quick())
+
+        async def be_held(held: Incoming[Any]) -> None:
+            held.held = True
+            await until(lambda: len(raw.answers) >= 12)  # six limits long
+            held.held, held.resumed_at = False, asyncio.get_running_loop().time()
+            before = len(raw.answers)
+            await until(lambda: not any(task.get_name() == "keep-alive" for task in asyncio.all_tasks()))
+            assert len(raw.answers) > before
+
+        await KeepAlive(limit_s=0.02)(message, be_held)
+
+
+class TestHold:
+    @asynccontextmanager
+    async def made(self) -> AsyncIterator[tuple[Hold, Breaker]]:
+        """A hold, and the breaker of a backend that is away whenever it is looked at for the first time."""
+        quick = Probing(first_pause_s=0.005, max_pause_s=0.02)
+        looks = cycle([OSError("gone"), None])
+
+        async def look() -> None:
+            if error := next(looks):
+                raise error
+
+        async def there() -> None: ...
+
+        backend, broker = Breaker("index", look, probing=quick), Breaker("broker", there, probing=quick)
+        running = [asyncio.create_task(breaker.run()) for breaker in (backend, broker)]
+        try:
+            yield Hold(broker), backend
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def test_the_handler_is_called_again_when_the_backend_is_back(self) -> None:
+        message, calls, held = incoming(), 0, []
+
+        async with self.made() as (hold, breaker):
+            breaker.on_change(lambda _: held.append(message.held))
+
+            async def handle(_: Incoming[Any]) -> None:
+                nonlocal calls
+                calls += 1
+                async with breaker:
+                    if calls == 1:
+                        raise TransientError("no connection")
+
+            await hold(message, handle)
+        assert calls == 2
+        assert held == [False, True, True]  # open, half open, closed
+        assert not message.held
+
+    async def test_a_broker_that_does_not_answer_is_waited_for(self) -> None:
+        errors = [BrokerUnavailableError("no leader"), BrokerUnavailableError("no leader"), None]
+
+        async def handle(_: Incoming[Any]) -> None:
+            if error := errors.pop(0):
+                raise error
+
+        async with self.made() as (hold, _):
+            await hold(incoming(), handle)
+        assert errors == []
+
+    async def test_a_part_of_the_broker_that_never_answers_is_not_waited_for_for_ever(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("messaging.middlewares.hold.BROKER_PATIENCE_S", 0.05)
+        async with self.made() as (hold, _):
+            with pytest.raises(BrokerUnavailableError):
+                await hold(incoming(), fail_with(BrokerUnavailableError("not provisioned")))
+
+    async def test_a_message_that_brings_its_backend_down_every_time_is_not_held_for_ever(self) -> None:
+        calls = 0
+
+        async with self.made() as (hold, breaker):
+
+            async def handle(_: Incoming[Any]) -> None:
+                nonlocal calls
+                calls += 1
+                async with breaker:
+                    raise TransientError("connection lost")
+
+            with pytest.raises(BackendAwayError):
+                await hold(incoming(), handle)
+        assert calls == MAX_FAILED_CALLS + 1
+
+    async def test_other_failures_pass(self) -> None:
+        async with self.made() as (hold, _):
+            with pytest.raises(TransientError, match="own"):
+                await hold(incoming(), fail_with(TransientError("its own")))
+
+    async def test_at_the_end_of_the_process_a_held_message_goes_back_at_once_also_on_its_last_attempt(self) -> None:
+        raw, letters = Raw(), Letters()
+        settlement = Settlement(cast("DeadLetters", letters), delays=RetryDelays(), on_dead_letter=None)
+        message = incoming(raw, attempt=CONSUMER.max_deliver - 1)
+        breaker = Breaker("index", asyncio.Event().wait)
+        breaker.open(OSError("gone"))
+        holding = asyncio.ensure_future(
+            chain([settlement, Hold(breaker)], fail_with(BackendAwayError(breaker, "gone", tried=False)))(message)
+        )
+        await until(lambda: message.held)
+        breaker.release()
+        await holding
+        assert (raw.answers, raw.delays, letters.attempts) == (["nak"], [0.0], [])
+        assert message.outcome is Outcome.RETURNED
 
 
 class TestInFlight:
