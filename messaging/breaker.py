@@ -75,7 +75,7 @@ class Breaker:
         self._reason = ""
         self._pause_s = 0.0
         self._closed_at = -float("inf")
-        self._released = False
+        self._released = asyncio.Event()
         self._looking = asyncio.Lock()
         self._opened = asyncio.Event()
         self._wake = asyncio.Event()
@@ -118,13 +118,22 @@ class Breaker:
     async def closed(self) -> None:
         """Return when calls are let through. Raises `HandedBackError` when the process is to end before that."""
         while self._state is not BreakerState.CLOSED:
-            if self._released:
+            if self._released.is_set():
                 raise HandedBackError(f"{self.name} is away and this process ends: another one waits for it")
             await self._wake.wait()
 
+    async def rest(self, pause_s: float) -> None:
+        """Wait so long. Raises `HandedBackError` when the process is to end before that."""
+        try:
+            async with asyncio.timeout(pause_s):
+                await self._released.wait()
+        except TimeoutError:
+            return
+        raise HandedBackError("this process ends: another one tries again")
+
     def release(self) -> None:
         """Let nobody wait here any more."""
-        self._released = True
+        self._released.set()
         self._wake.set()
 
     async def run(self) -> None:
@@ -176,7 +185,7 @@ class Breaker:
             log.info("backend is back", backend=self.name)
         else:
             self._opened.set()
-            if not self._released:
+            if not self._released.is_set():
                 self._wake.clear()
             if state is BreakerState.OPEN:
                 log.warning("backend is away, its messages wait", backend=self.name, reason=self._reason)

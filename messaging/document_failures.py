@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import structlog
+
 from contracts import subjects, topology
 from contracts.documents import EmbedRequest, Failure, GenerationState, IngestRequest, PurgeRequest
 from contracts.events import DocumentFact
 from messaging.broker import Broker
+from messaging.errors import StreamFullError
 from messaging.events import Events
 from messaging.ledger import DocumentLedger, DocumentNotFoundError
+
+log = structlog.get_logger(__name__)
 
 
 class DocumentFailures:
@@ -37,10 +42,17 @@ class DocumentFailures:
 
 
 async def request_purge(broker: Broker, tenant: str, document_id: str, generation: str) -> None:
-    """Have the index rows of a void generation deleted. Raises what `Broker.publish` raises."""
-    await broker.publish(
-        subjects.embed_purge(tenant),
-        PurgeRequest(tenant=tenant, document_id=document_id, generation=generation),
-        stream=topology.EMBED,
-        message_id=f"purge.{tenant}.{document_id}.{generation}",
-    )
+    """Have the index rows of a void generation deleted.
+
+    A full queue is left alone: whoever waited for room there might be the one who makes room. The reconciler finds the rows
+    and asks again. Raises what else `Broker.publish` raises.
+    """
+    try:
+        await broker.publish(
+            subjects.embed_purge(tenant),
+            PurgeRequest(tenant=tenant, document_id=document_id, generation=generation),
+            stream=topology.EMBED,
+            message_id=f"purge.{tenant}.{document_id}.{generation}",
+        )
+    except StreamFullError as error:
+        log.warning("purge left to the reconciler", tenant=tenant, document_id=document_id, reason=str(error))

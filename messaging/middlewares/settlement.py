@@ -8,7 +8,7 @@ from typing import Any
 import nats.errors
 import structlog
 
-from contracts.errors import ErrorCode, PermanentError, WaggleError
+from contracts.errors import ErrorCode, PermanentError, TransientError, WaggleError
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Incoming, Outcome
 from messaging.errors import HandedBackError
@@ -97,13 +97,15 @@ class Settlement:
             log.error("nobody to tell of a dead letter", **_where(incoming), reason=str(refusal))  # noqa: TRY400
 
     def _log(self, incoming: Incoming[Any], error: Exception) -> None:
-        expected = isinstance(error, WaggleError)
+        if isinstance(error, TransientError) and error.retry_after_s is not None:
+            log.info("put back for later", **_where(incoming), reason=str(error), in_s=round(error.retry_after_s, 1))
+            return
         log.warning(
             "failed, will be tried again",
             **_where(incoming),
             error=type(error).__name__,
             reason=str(error),
-            exc_info=None if expected else error,
+            exc_info=None if isinstance(error, WaggleError) else error,
         )
 
 

@@ -19,7 +19,7 @@ from messaging.breaker import Breaker, Probing
 from messaging.clock import BrokerClock
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Delivery, Incoming, Outcome
-from messaging.errors import BackendAwayError, BrokerUnavailableError
+from messaging.errors import BackendAwayError, BrokerUnavailableError, HandedBackError, StreamFullError
 from messaging.middlewares import chain
 from messaging.middlewares.deadline import Deadline
 from messaging.middlewares.hold import MAX_FAILED_CALLS, Hold
@@ -329,6 +329,26 @@ class TestHold:
         async with self.made() as (hold, _):
             await hold(incoming(), handle)
         assert errors == []
+
+    async def test_room_in_a_full_stream_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("messaging.middlewares.hold.FULL_FIRST_PAUSE_S", 0.001)
+        errors = [*(StreamFullError("maximum bytes exceeded") for _ in range(6)), None]
+
+        async def handle(_: Incoming[Any]) -> None:
+            if error := errors.pop(0):
+                raise error
+
+        async with self.made() as (hold, _):
+            await hold(incoming(), handle)
+        assert errors == []
+
+    async def test_who_waits_for_room_when_the_process_ends_hands_the_message_back(self) -> None:
+        broker = Breaker("broker", lambda: asyncio.sleep(0))
+        holding = asyncio.create_task(Hold(broker)(incoming(), fail_with(StreamFullError("maximum bytes exceeded"))))
+        await asyncio.sleep(0)
+        broker.release()
+        with pytest.raises(HandedBackError):
+            await holding
 
     async def test_a_part_of_the_broker_that_never_answers_is_not_waited_for_for_ever(
         self, monkeypatch: pytest.MonkeyPatch
