@@ -87,15 +87,15 @@ async def _restore(folder: Path, *, stall_s: float, advance: Advance) -> Restore
 
 @contextmanager
 def _shown(*, quiet: bool) -> Iterator[Advance]:
-    """A bar for each thing that is worked on; nothing when `quiet`."""
+    """A bar for each thing that is worked on; nothing when `quiet`, or where nobody looks on."""
     columns = (
         TextColumn("{task.description:<26}"),
         BarColumn(),
         TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),
     )
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=messages(), transient=True, disable=quiet) as bar:
+    tasks, screen = dict[str, TaskID](), messages()
+    with Progress(*columns, console=screen, transient=True, disable=quiet or not screen.is_terminal) as bar:
 
         def advance(step: Step) -> None:
             if step.what not in tasks:

@@ -9,6 +9,7 @@ from pathlib import Path
 from contracts import subjects, topology
 from contracts.identifiers import new_id
 from messaging.backup.documents import Documents, missing
+from messaging.backup.errors import BackupError
 from messaging.backup.format import (
     BUCKETS,
     DOCUMENTS,
@@ -38,11 +39,16 @@ async def back_up(broker: Broker, path: Path, *, overwrite: bool = False, advanc
     The ledger comes first, as it stood at one moment; then each document's uploads, and where these are gone by then, the
     document as it has become; then dead letters, which are written after the record that they explain. So every document
     accepted before this was called is in the backup with the content it needs, every one that failed with its letter, and
-    none is there twice. Raises `BackupExistsError`, `BrokerUnavailableError`, `UnreadableRecordError`: then there is no
-    backup, or still the one before.
+    none is there twice. Raises `BackupExistsError`, `BackupError` (the folder cannot be written to),
+    `BrokerUnavailableError`, `UnreadableRecordError`: then there is no backup, or still the one before.
     """
-    with BackupFolder.opened(path, overwrite=overwrite) as folder:
-        return await _Taking(broker, folder, advance).run()
+    try:
+        with BackupFolder.opened(path, overwrite=overwrite) as folder:
+            return await _Taking(broker, folder, advance).run()
+    except OSError as error:
+        raise BackupError(
+            f"{path} cannot be written to ({error.strerror}): make room, or name another folder"
+        ) from error
 
 
 @dataclass

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import AsyncIterator
+
 from contracts import topology
 from contracts.documents import DocumentRecord, GenerationState
 from messaging.backup.errors import BackupError
@@ -10,10 +13,13 @@ from messaging.backup.writing import UploadArchive
 from messaging.broker import Broker
 from messaging.buckets import Bucket, Entry
 from messaging.ledger import record_of
-from messaging.uploads import DamagedUploadError, Part, UploadMissingError, Uploads
+from messaging.uploads import DamagedUploadError, Part, StoredUpload, UploadMissingError, Uploads
 
 MAX_LOOKS = 20
 """At one document that is replaced each time its content is being read."""
+
+MAX_READS = 3
+"""Of one upload: an extracted text is replaced when its document is read again."""
 
 _PARTS: tuple[Part, ...] = ("content", "text")
 
@@ -21,9 +27,9 @@ _PARTS: tuple[Part, ...] = ("content", "text")
 class Documents:
     """Copies documents' uploads into an archive."""
 
-    def __init__(self, broker: Broker, archive: UploadArchive) -> None:
+    def __init__(self, broker: Broker, archive: UploadArchive, uploads: Uploads | None = None) -> None:
         self._ledger = Bucket(broker, topology.DOCUMENTS)
-        self._uploads = Uploads(broker)
+        self._uploads = uploads or Uploads(broker)
         self._archive = archive
 
     async def copy(self, entry: Entry) -> BackedDocument | None:
@@ -63,16 +69,29 @@ class Documents:
 
     async def _copy(self, record: DocumentRecord, generation: str, part: Part) -> BackedUpload | None:
         names = (record.tenant, record.document_id, generation, part)
-        stored = await self._uploads.find(*names)
-        if stored is None:
-            return None
-        try:
-            offset = await self._archive.add("/".join(names), stored.size_bytes, self._uploads.read(*names))
-        except (UploadMissingError, DamagedUploadError):
-            return None
-        return BackedUpload(
-            generation=generation, part=part, offset=offset, size_bytes=stored.size_bytes, sha256=stored.sha256
-        )
+        for _ in range(MAX_READS):
+            stored = await self._uploads.find(*names)
+            if stored is None:
+                return None
+            try:
+                content = _exactly(stored, self._uploads.read(*names))
+                offset = await self._archive.add("/".join(names), stored.size_bytes, content)
+            except (UploadMissingError, DamagedUploadError):
+                continue
+            return BackedUpload(
+                generation=generation, part=part, offset=offset, size_bytes=stored.size_bytes, sha256=stored.sha256
+            )
+        return None
+
+
+async def _exactly(stored: StoredUpload, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Raises `DamagedUploadError` at the end when it was another object, put in its place meanwhile."""
+    sha = hashlib.sha256()
+    async for piece in pieces:
+        sha.update(piece)
+        yield piece
+    if sha.hexdigest() != stored.sha256:
+        raise DamagedUploadError("the upload was replaced while it was read")
 
 
 def needed(record: DocumentRecord) -> tuple[str, ...]:

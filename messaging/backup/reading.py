@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from pydantic import ValidationError
 
@@ -62,7 +62,7 @@ class StoredBackup:
     async def upload(self, upload: BackedUpload) -> AsyncIterator[bytes]:
         """The bytes of an upload, at most `PIECE_BYTES` at a time. Raises `DamagedBackupError` when they end early."""
         left = upload.size_bytes
-        with (self._path / UPLOADS).open("rb") as archive:
+        with _opened(self._path / UPLOADS) as archive:
             archive.seek(upload.offset)
             while left:
                 piece = await asyncio.to_thread(archive.read, min(left, PIECE_BYTES))
@@ -72,7 +72,7 @@ class StoredBackup:
                 yield piece
 
     def _lines(self, name: str, kind: type[Line]) -> Iterator[Line]:
-        with (self._path / name).open("rb") as lines:
+        with _opened(self._path / name) as lines:
             for number, line in enumerate(lines, 1):
                 try:
                     yield kind.model_validate_json(line)
@@ -124,19 +124,23 @@ def _require_known_format(file: Path, text: bytes) -> None:
         )
 
 
-async def _compared(file: Path, entry: FileEntry) -> AsyncIterator[int]:
-    """Tells the sizes of the pieces as they are read."""
-    sha, size = hashlib.sha256(), 0
+def _opened(file: Path) -> BinaryIO:
     try:
-        with file.open("rb") as content:
-            while piece := await asyncio.to_thread(content.read, PIECE_BYTES):
-                await asyncio.to_thread(sha.update, piece)
-                size += len(piece)
-                yield len(piece)
+        return file.open("rb")
     except FileNotFoundError:
         raise DamagedBackupError(f"{file} is missing: {_DAMAGED}") from None
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error.strerror}") from error
+
+
+async def _compared(file: Path, entry: FileEntry) -> AsyncIterator[int]:
+    """Tells the sizes of the pieces as they are read."""
+    sha, size = hashlib.sha256(), 0
+    with _opened(file) as content:
+        while piece := await asyncio.to_thread(content.read, PIECE_BYTES):
+            await asyncio.to_thread(sha.update, piece)
+            size += len(piece)
+            yield len(piece)
     if size != entry.size_bytes:
         raise DamagedBackupError(f"{file} has {size} of {entry.size_bytes} bytes: {_DAMAGED}")
     if sha.hexdigest() != entry.sha256:

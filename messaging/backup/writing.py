@@ -114,6 +114,7 @@ class BackupFolder:
             finally:
                 for file in folder._files.values():
                     file.close()
+                shutil.rmtree(folder._partial, ignore_errors=True)
 
     def create(self, name: str) -> PrivateFile:
         """A file of the backup; `name` is one of `FILES`."""
@@ -135,7 +136,6 @@ class BackupFolder:
             (self._partial / name).replace(self._path / name)
         _sync(self._path)
         (self._partial / MANIFEST).replace(self._path / MANIFEST)
-        self._partial.rmdir()
         _sync(self._path)
 
 

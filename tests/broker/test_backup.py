@@ -7,6 +7,7 @@ import hashlib
 import json
 import random
 import tarfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from messaging.backup.snapshot import read_ledger
 from messaging.backup.writing import BackupFolder, UploadArchive
 from messaging.buckets import Bucket
 from messaging.letterbox import Wanted
+from messaging.uploads import Uploads
 from tests.broker.backups import backed_up, restored
 from tests.support.sites import TENANT, Site, site
 from tests.support.waiting import until
@@ -222,11 +224,39 @@ class TestWhileTheSystemWorks:
         assert [upload.generation for upload in taken["replaced"].uploads] == [newer]
         assert (taken["deleted"].record.deleted, taken["deleted"].uploads) == (True, ())
 
+    async def test_what_is_replaced_while_it_is_read_is_read_again(self, tmp_path: Path, there: Site) -> None:
+        generation = await there.submit("d", b"a" * 1_000_000)
+
+        class ReplacedOnce(Uploads):
+            replaced = False
+
+            async def read(self, *names):
+                if not self.replaced:
+                    self.replaced = True
+                    await there.uploads.put(TENANT, "d", generation, "content", pieces(b"bee"), max_bytes=3)
+                async for piece in super().read(*names):
+                    yield piece
+
+        (entry,) = await read_ledger(there.broker)
+        with BackupFolder.opened(tmp_path / "backup", overwrite=False) as folder:
+            archive = UploadArchive(file := folder.create("uploads.tar"))
+            document = await Documents(there.broker, archive, ReplacedOnce(there.broker)).copy(entry)
+            file.finish()
+            assert document is not None
+            (upload,) = document.uploads
+            written = (tmp_path / "backup" / "partial" / "uploads.tar").read_bytes()
+        assert (upload.generation, upload.size_bytes) == (generation, 3)
+        assert written[upload.offset :].rstrip(b"\0") == b"bee"
+
     async def test_content_that_was_lost_before_is_told(self, tmp_path: Path, there: Site) -> None:
         generation = await there.submit("d", b"Text.")
         await there.uploads.delete(TENANT, "d", generation)
         manifest = await back_up(there.broker, tmp_path / "backup")
         assert (manifest.counts.documents, manifest.counts.uploads_missing) == (1, 1)
+
+
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 def archived(folder: Path) -> dict[str, bytes]:

@@ -9,12 +9,14 @@ import pytest
 
 from messaging.backup import Manifest, RestoreStalledError, Step, back_up
 from messaging.backup.errors import (
+    BackupError,
     BackupExistsError,
     DamagedBackupError,
     NewerBackupError,
     SystemNotEmptyError,
     UnfinishedBackupError,
 )
+from messaging.backup.writing import BackupFolder
 from tests.broker.backups import backed_up, restored
 from tests.support.sites import TENANT, Site
 
@@ -81,8 +83,15 @@ class TestRefusals:
             await restored(there, tmp_path / "backup")
         with pytest.raises(UnfinishedBackupError, match="there is no folder"):
             await restored(there, tmp_path / "nowhere")
-        manifest = await back_up(there.broker, tmp_path / "backup")  # the leftovers are in nobody's way
-        assert manifest.counts.documents == 1
+
+    async def test_a_backup_whose_process_was_killed(self, tmp_path: Path, there: Site) -> None:
+        leftover = tmp_path / "backup" / "partial" / "documents.jsonl"
+        leftover.parent.mkdir(parents=True)
+        leftover.write_text("{", "utf-8")
+        with pytest.raises(UnfinishedBackupError, match="no finished backup"):
+            await restored(there, tmp_path / "backup")
+        await back_up(there.broker, tmp_path / "backup")
+        assert not leftover.parent.exists()
 
 
 class TestTheFolder:
@@ -106,6 +115,19 @@ class TestTheFolder:
         with pytest.raises(BackupExistsError, match=r"mine\.txt|here|there"):
             await back_up(there.broker, tmp_path, overwrite=True)
         assert (tmp_path / "mine.txt").read_text("utf-8") == "mine"
+
+    async def test_a_folder_that_cannot_be_written_to_is_told(self, there: Site, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine", "utf-8")
+        with pytest.raises(BackupError, match="file cannot be written to"):
+            await back_up(there.broker, tmp_path / "file")
+
+    async def test_two_do_not_write_to_one_folder(self, there: Site, tmp_path: Path) -> None:
+        folder = tmp_path / "backup"
+        with (
+            BackupFolder.opened(folder, overwrite=False),
+            pytest.raises(BackupExistsError, match="another process"),
+        ):
+            await back_up(there.broker, folder)
 
     async def test_only_its_owner_may_read_it(self, there: Site, tmp_path: Path) -> None:
         await back_up(there.broker, tmp_path / "backup")
