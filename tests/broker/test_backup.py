@@ -15,11 +15,8 @@ import pytest
 from contracts import topology
 from contracts.documents import DocumentRecord, DocumentState, GenerationState
 from contracts.errors import ErrorCode
-from messaging.backup import back_up
+from messaging.backup import RestoreStalledError, back_up
 from messaging.backup.documents import Documents
-from messaging.backup.errors import (
-    RestoreStalledError,
-)
 from messaging.backup.snapshot import read_ledger
 from messaging.backup.writing import BackupFolder, UploadArchive
 from messaging.buckets import Bucket
