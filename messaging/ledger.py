@@ -203,7 +203,7 @@ class DocumentLedger:
     async def records(self) -> AsyncIterator[DocumentRecord]:
         """Every record there is, tombstones included, in the order in which they were last changed."""
         async for stored in self._bucket.storage.every(self._bucket.stream, self._bucket.subject(">")):
-            record = _record(self._bucket.entry(stored))
+            record = record_of(self._bucket.entry(stored))
             if record is not None:
                 yield record
 

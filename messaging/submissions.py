@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from contracts import subjects, topology
-from contracts.documents import DocumentRecord, Failure, Generation, GenerationState, IngestRequest, Metadata
+from contracts.documents import DocumentRecord, Failure, GenerationState, IngestRequest, Metadata
 from contracts.errors import ErrorCode, TransientError
 from contracts.events import DocumentFact
 from contracts.identifiers import ANONYMOUS, new_id
@@ -238,7 +238,22 @@ class Submissions:
             raise
 
     async def _publish_request(self, record: DocumentRecord) -> None:
-        await request_ingest(self._broker, record, record.latest)
+        """For the pending generation: mostly the latest, but in a restored record a failed one may be later."""
+        wanted = record.generation(record.pending_generation or "") or record.latest
+        request = IngestRequest(
+            tenant=record.tenant,
+            document_id=record.document_id,
+            generation=wanted.generation,
+            principal=wanted.principal,
+            name=wanted.name,
+            sha256=wanted.sha256,
+        )
+        await self._broker.publish(
+            subjects.ingest_request(record.tenant),
+            request,
+            stream=topology.INGEST,
+            message_id=f"{record.tenant}.{record.document_id}.{wanted.generation}",
+        )
 
     async def _tell(self, submitted: Submitted) -> None:
         await self._events.document(DocumentFact.SUBMITTED, submitted.record, submitted.generation)
@@ -257,22 +272,4 @@ class Submissions:
         return await asyncio.shield(task)
 
 
-async def request_ingest(broker: Broker, record: DocumentRecord, generation: Generation) -> None:
-    """Have a generation of a document read and indexed. Raises what `Broker.publish` raises."""
-    request = IngestRequest(
-        tenant=record.tenant,
-        document_id=record.document_id,
-        generation=generation.generation,
-        principal=generation.principal,
-        name=generation.name,
-        sha256=generation.sha256,
-    )
-    await broker.publish(
-        subjects.ingest_request(record.tenant),
-        request,
-        stream=topology.INGEST,
-        message_id=f"{record.tenant}.{record.document_id}.{generation.generation}",
-    )
-
-
-__all__ = ["DocumentNotFoundError", "Submissions", "Submitted", "request_ingest"]
+__all__ = ["DocumentNotFoundError", "Submissions", "Submitted"]

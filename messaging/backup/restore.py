@@ -8,7 +8,6 @@ from pathlib import Path
 
 from contracts import subjects, topology
 from contracts.documents import DocumentRecord, GenerationState
-from contracts.events import DocumentFact
 from messaging.backup.errors import DamagedBackupError
 from messaging.backup.format import BUCKETS, LETTERS, BackedDocument, BackedMessage, Manifest, bucket_file
 from messaging.backup.marker import Marker, Markers, Progress
@@ -19,10 +18,9 @@ from messaging.backup.waiting import STALL_S, Outcome, Waiting
 from messaging.broker import Broker
 from messaging.buckets import ERR_WRONG_LAST, HEADER_EXPECTED_LAST, Bucket, StaleRevisionError
 from messaging.errors import PublishRefusedError
-from messaging.events import Events
-from messaging.ledger import record_of
+from messaging.ledger import DocumentLedger, record_of
 from messaging.provisioning import provision
-from messaging.submissions import request_ingest
+from messaging.submissions import Submissions
 from messaging.uploads import Uploads
 
 
@@ -73,14 +71,18 @@ class _Restoring:
         self._advance = advance
         self._ledger = Bucket(broker, topology.DOCUMENTS)
         self._uploads = Uploads(broker)
-        self._events = Events(broker)
+        self._submissions = Submissions(broker, DocumentLedger(broker), self._uploads)
 
     async def run(self) -> int:
         """Returns how many documents have to be indexed anew."""
-        for bucket in BUCKETS:
-            await self._bucket(bucket)
-        await self._letters()
-        return await self._documents()
+        try:
+            for bucket in BUCKETS:
+                await self._bucket(bucket)
+            await self._letters()
+            return await self._documents()
+        finally:
+            await self._submissions.close()
+            await self._uploads.close()
 
     async def _bucket(self, of: topology.KeyValue) -> None:
         """Every revision of every key, after those that an earlier run has written."""
@@ -144,8 +146,7 @@ class _Restoring:
         """Again is harmless: the ingest of a generation bears repetition."""
         pending = record.generation(record.pending_generation or "")
         if pending is not None and pending.state is GenerationState.SUBMITTED:
-            await request_ingest(self._broker, record, pending)
-            await self._events.document(DocumentFact.SUBMITTED, record, pending.generation)
+            await self._submissions.resume(record)
 
     async def _put_uploads(self, document: BackedDocument, begun: Rebuilding) -> None:
         tenant, document_id = document.record.tenant, document.record.document_id
