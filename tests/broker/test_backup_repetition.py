@@ -50,6 +50,8 @@ class TestRestoringAgain:
             config, revision = Bucket(here.broker, topology.CONFIG), 0
             for value in (b"one", b"two", b"three"):
                 revision = await config.write("colour", value, revision=revision)
+            kv = await here.broker.js.key_value("config")
+            await kv.delete("colour")
             await back_up(here.broker, tmp_path / "backup")
         with monkeypatch.context() as patched:
             cut_off_at(3, "_publish", patched)
@@ -57,7 +59,10 @@ class TestRestoringAgain:
                 await restored(there, tmp_path / "backup")
         await restored(there, tmp_path / "backup")
         history = await there.storage.following("KV_config", "$KV.config.colour")
-        assert [stored.data for stored in history] == [b"one", b"two", b"three"]
+        assert [stored.data for stored in history] == [b"one", b"two", b"three", b""]
+        entry = await Bucket(there.broker, topology.CONFIG).get("colour")
+        assert entry is not None
+        assert entry.value is None
 
     async def test_a_version_that_was_held_back_survives_an_interruption(self, tmp_path: Path, there: Site) -> None:
         folder = tmp_path / "backup"
