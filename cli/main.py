@@ -28,6 +28,8 @@ class Commands(LazyGroup):
         "status": "cli.fleet",
         "top": "cli.fleet",
         "config": "cli.configuration",
+        "backup": "cli.backup",
+        "restore": "cli.backup",
         "doctor": "cli.doctor",
         "evaluate": "cli.evaluate",
         "load": "cli.load",

@@ -83,13 +83,13 @@ class DocumentLedger:
     async def get(self, tenant: str, document_id: str) -> DocumentRecord | None:
         """The record, tombstones included, or None."""
         entry = await self._bucket.get(_key(tenant, document_id))
-        return _record(entry)
+        return record_of(entry)
 
     async def get_many(self, tenant: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord]:
         """The records of those documents that have one, by id, in one request for up to 1000."""
         keys = [_key(tenant, document_id) for document_id in dict.fromkeys(document_ids)]
         entries = await self._bucket.get_many(keys)
-        return {record.document_id: record for entry in entries if (record := _record(entry)) is not None}
+        return {record.document_id: record for entry in entries if (record := record_of(entry)) is not None}
 
     async def submit(
         self,
@@ -196,14 +196,14 @@ class DocumentLedger:
         """
         bucket = self._bucket
         async for stored in bucket.storage.follow(bucket.stream, bucket.subject(">"), after=after_revision):
-            record = _record(bucket.entry(stored))
+            record = record_of(bucket.entry(stored))
             if record is not None:
                 yield Change(stored.sequence, record)
 
     async def records(self) -> AsyncIterator[DocumentRecord]:
         """Every record there is, tombstones included, in the order in which they were last changed."""
         async for stored in self._bucket.storage.every(self._bucket.stream, self._bucket.subject(">")):
-            record = _record(self._bucket.entry(stored))
+            record = record_of(self._bucket.entry(stored))
             if record is not None:
                 yield record
 
@@ -225,7 +225,7 @@ class DocumentLedger:
         key = _key(tenant, document_id)
         for attempt in range(MAX_TRIES):
             entry = await self._bucket.get(key)
-            before = _record(entry)
+            before = record_of(entry)
             after = rule(before, self._broker.clock.now())
             if after == before:
                 return after
@@ -242,7 +242,8 @@ def _key(tenant: str, document_id: str) -> str:
     return f"{tenant}.{document_id}"
 
 
-def _record(entry: Entry | None) -> DocumentRecord | None:
+def record_of(entry: Entry | None) -> DocumentRecord | None:
+    """Read an entry of the ledger's bucket. Raises `UnreadableRecordError`."""
     if entry is None or entry.value is None:
         return None
     try:
@@ -263,4 +264,5 @@ __all__ = [
     "Submitted",
     "SupersededError",
     "UnreadableRecordError",
+    "record_of",
 ]

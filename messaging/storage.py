@@ -289,5 +289,6 @@ def _stored(reply: Msg) -> Stored:
 
 
 def _unavailable(stream: str, why: object) -> BrokerUnavailableError:
-    reason = "it is not provisioned, or does not allow direct reads" if why == f"status {_NO_RESPONDERS}" else why
+    missing = why == f"status {_NO_RESPONDERS}" or isinstance(why, nats.js.errors.NotFoundError)
+    reason = "it is not provisioned, or does not allow direct reads" if missing else why
     return BrokerUnavailableError(f"{stream} cannot be read: {reason}")

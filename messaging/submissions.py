@@ -238,20 +238,21 @@ class Submissions:
             raise
 
     async def _publish_request(self, record: DocumentRecord) -> None:
-        latest = record.latest
+        """For the pending generation: mostly the latest, but in a restored record a failed one may be later."""
+        wanted = record.generation(record.pending_generation or "") or record.latest
         request = IngestRequest(
             tenant=record.tenant,
             document_id=record.document_id,
-            generation=latest.generation,
-            principal=latest.principal,
-            name=latest.name,
-            sha256=latest.sha256,
+            generation=wanted.generation,
+            principal=wanted.principal,
+            name=wanted.name,
+            sha256=wanted.sha256,
         )
         await self._broker.publish(
             subjects.ingest_request(record.tenant),
             request,
             stream=topology.INGEST,
-            message_id=f"{record.tenant}.{record.document_id}.{latest.generation}",
+            message_id=f"{record.tenant}.{record.document_id}.{wanted.generation}",
         )
 
     async def _tell(self, submitted: Submitted) -> None:

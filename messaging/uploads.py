@@ -106,6 +106,11 @@ class Uploads:
             await self._remove(f"replaced {name}", self._chunks(before["nuid"]))
         return StoredUpload(sha256=writing.sha.hexdigest(), size_bytes=writing.size)
 
+    async def find(self, tenant: str, document_id: str, generation: str, part: Part) -> StoredUpload | None:
+        """What is stored there, None for nothing."""
+        info = await self._info(_name(tenant, document_id, generation, part))
+        return None if info is None else StoredUpload(sha256=_hex(info["digest"]), size_bytes=info["size"])
+
     async def read(self, tenant: str, document_id: str, generation: str, part: Part) -> AsyncIterator[bytes]:
         """The bytes in order, `CHUNK_BYTES` at a time.
 
@@ -224,6 +229,10 @@ def _name(tenant: str, document_id: str, generation: str, part: Part) -> str:
 def _read(stored: Stored | None) -> dict[str, Any] | None:
     info: dict[str, Any] | None = json.loads(stored.data) if stored else None
     return None if info is None or info.get("deleted") else info
+
+
+def _hex(digest: str) -> str:
+    return base64.urlsafe_b64decode(digest.removeprefix("SHA-256=")).hex()
 
 
 def _digest(sha: hashlib._Hash) -> str:

@@ -54,6 +54,20 @@ def test_no_gateway_is_exit_code_three_with_what_to_do(waggle, monkeypatch: pyte
     assert "waggle up" in ran.err
 
 
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_no_broker_is_exit_code_three_with_what_to_do(
+    waggle, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
+    monkeypatch.setattr("cli.broker.CONNECT_S", 0.2)
+
+    ran = waggle(command, str(tmp_path / "backup"))
+
+    assert (ran.code, ran.out) == (3, "")
+    assert "no broker answers at nats://127.0.0.1:9" in ran.err
+    assert not (tmp_path / "backup").exists()
+
+
 def test_secrets_are_masked_and_sources_told(waggle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "waggle.toml"
     file.write_text("chunk_tokens = 150\n", encoding="utf-8")
