@@ -203,32 +203,6 @@ def buried(tenant: str, document_id: str, generation: str, *, now: datetime) -> 
     return deleted(submitted(None, unknown, now=now), now=now)
 
 
-def replaced_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
-    """The generation that the flip to `generation` superseded, if any: both were stamped with the same time."""
-    flip = record.generation(generation)
-    if flip is None or flip.state is not GenerationState.READY:
-        return ()
-    return tuple(
-        g.generation
-        for g in record.generations
-        if g.state is GenerationState.SUPERSEDED and g.version < flip.version and g.updated_at == flip.updated_at
-    )
-
-
-def superseded_by(record: DocumentRecord, generation: str) -> tuple[str, ...]:
-    """The generations that `generation` superseded when it was submitted: all were stamped with the same time."""
-    submitted = record.generation(generation)
-    if submitted is None:
-        return ()
-    return tuple(
-        g.generation
-        for g in record.generations
-        if g.state is GenerationState.SUPERSEDED
-        and g.version < submitted.version
-        and g.updated_at == submitted.submitted_at
-    )
-
-
 def pending_of(record: DocumentRecord | None) -> set[str]:
     """The pending generation, as a set of none or one."""
     return _names(record.pending_generation if record else None)

@@ -18,7 +18,7 @@ from contracts import topology
 from contracts.documents import DocumentRecord, Failure, Metadata, Plan
 from contracts.errors import TransientError
 from contracts.identifiers import ANONYMOUS
-from messaging import generations
+from messaging import generations, succession
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.buckets import Bucket, Entry, StaleRevisionError
@@ -131,7 +131,7 @@ class DocumentLedger:
         record = await self._change(tenant, document_id, rule)
         if record.generation(generation) is None:
             return Submitted(record=record, generation=record.latest.generation, unchanged=True)
-        return Submitted(record=record, generation=generation, superseded=generations.superseded_by(record, generation))
+        return Submitted(record=record, generation=generation, superseded=succession.superseded_by(record, generation))
 
     async def plan(
         self, tenant: str, document_id: str, generation: str, plan: Plan, media_type: str | None = None
@@ -160,7 +160,7 @@ class DocumentLedger:
         return await self._batches.finish(generation, batch)
 
     async def ready(self, tenant: str, document_id: str, generation: str) -> DocumentRecord:
-        """Make a fully indexed generation the visible one (the flip). What it replaced: `generations.replaced_by`.
+        """Make a fully indexed generation the visible one (the flip). What it replaced: `succession.replaced_by`.
 
         Raises `SupersededError` when it was replaced or deleted meanwhile, `IllegalTransitionError` when it has failed.
         """

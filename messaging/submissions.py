@@ -14,9 +14,10 @@ from messaging.broker import Broker
 from messaging.document_failures import request_purge
 from messaging.errors import StreamFullError
 from messaging.events import Events
-from messaging.generations import may_run_again, superseded_by
+from messaging.generations import may_run_again
 from messaging.ledger import DocumentLedger, DocumentNotFoundError, Submitted, SupersededError
 from messaging.redrive import Redrive
+from messaging.succession import superseded_by
 from messaging.uploads import Uploads
 
 MayCome = Callable[[DocumentRecord], bool]

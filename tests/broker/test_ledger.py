@@ -12,7 +12,7 @@ from contracts.errors import ErrorCode
 from contracts.identifiers import new_id
 from contracts.topology import DOCUMENTS
 from deploy.local.nats_server import NatsServer
-from messaging import generations
+from messaging import succession
 from messaging.broker import Broker
 from messaging.errors import BrokerUnavailableError
 from messaging.ledger import (
@@ -109,7 +109,7 @@ async def test_the_flip_names_the_generation_it_replaced_also_when_repeated(ledg
     old = await make_ready(ledger)
     new = await make_ready(ledger, content="1")
     repeated = await ledger.ready("t", "d", new)
-    assert generations.replaced_by(repeated, new) == (old,)
+    assert succession.replaced_by(repeated, new) == (old,)
 
 
 async def test_a_deleted_document_stays_as_a_tombstone(ledger: DocumentLedger) -> None:

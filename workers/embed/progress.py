@@ -13,8 +13,9 @@ from contracts.events import DocumentFact
 from messaging.broker import Broker
 from messaging.document_failures import DocumentFailures, request_purge
 from messaging.events import Events
-from messaging.generations import IllegalTransitionError, SupersededError, replaced_by
+from messaging.generations import IllegalTransitionError, SupersededError
 from messaging.ledger import DocumentLedger
+from messaging.succession import replaced_by
 from workers.indexing.base import VectorIndex
 
 DocumentKey = tuple[str, str]

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from contracts.documents import TRANSITIONS, DocumentRecord, DocumentState, Failure, GenerationState, Plan
 from contracts.errors import ErrorCode
-from messaging import generations
+from messaging import generations, succession
 from messaging.generations import HISTORY, RECORD_MAX_BYTES, IllegalTransitionError, Submission, SupersededError
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -66,7 +66,7 @@ def test_a_new_submission_leaves_the_visible_generation_searchable_until_it_is_r
     assert record.searchable_generation == "g1"
     record = generations.flipped(plan(record, "g2"), "g2", now=later(4))
     assert record.searchable_generation == "g2"
-    assert generations.replaced_by(record, "g2") == ("g1",)
+    assert succession.replaced_by(record, "g2") == ("g1",)
 
 
 def test_of_two_racing_submissions_the_later_wins_and_the_other_ends_superseded() -> None:
@@ -141,7 +141,7 @@ def test_a_submission_supersedes_one_that_failed() -> None:
     record = generations.failed(first(), "g1", failure=BROKEN, now=later(1))
     record = generations.submitted(record, submission("g2"), now=later(2))
     assert [g.state for g in record.generations] == [GenerationState.SUPERSEDED, GenerationState.SUBMITTED]
-    assert generations.superseded_by(record, "g2") == ("g1",)
+    assert succession.superseded_by(record, "g2") == ("g1",)
 
 
 def test_the_latest_submission_is_run_again_when_it_has_failed() -> None:
@@ -239,7 +239,7 @@ class AnyHistory(RuleBasedStateMachine):
         self.apply(after)
         assert self.record.searchable_generation == generation
         if changed:
-            assert generations.replaced_by(after, generation) == ((was_visible,) if was_visible else ())
+            assert succession.replaced_by(after, generation) == ((was_visible,) if was_visible else ())
         assert generations.flipped(after, generation, now=self.tick()) == after
 
     @rule(pick=st.integers(0, 10**6))
