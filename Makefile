@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench docs lock clean
+.PHONY: help install demo test check bench faults docs lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ check: $(INSTALLED) ## Lint, types, layers, spelling
 
 bench: $(INSTALLED) ## Measure side by side: a table, and build/bench.json
 	$(BIN)/python -m benchmarks
+
+faults: $(INSTALLED) ## Break a running stack hundreds of times: a table, and build/faults.json (SEED=1 RUNS=240)
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
 
 docs: $(INSTALLED) ## Write the generated parts of docs/
 	$(BIN)/python -m contracts.snapshots docs/contracts

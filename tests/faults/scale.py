@@ -1,0 +1,45 @@
+"""The times of a run: scaled down so that a kill costs seconds, or as in production."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from contracts.topology import Topology
+
+PRODUCTION_VARIABLE = "WAGGLE_TEST_PRODUCTION_TIMES"
+SCALED_ACK_WAIT_S = 3.0
+SCALED_KEPT_S = 2.0
+SCALED_WATCH_S = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """None: what production has. `kept_s` is how long rows of superseded generations stay."""
+
+    ack_wait_s: float | None = SCALED_ACK_WAIT_S
+    kept_s: float | None = SCALED_KEPT_S
+    watch_s: float | None = SCALED_WATCH_S
+
+    @property
+    def table(self) -> Topology:
+        consumers = tuple(replace(c, ack_wait_s=self.ack_wait_s or c.ack_wait_s) for c in Topology().consumers)
+        return Topology(consumers=consumers)
+
+    @property
+    def longest_ack_wait_s(self) -> float:
+        return max(consumer.ack_wait_s for consumer in self.table.consumers)
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        return {} if self.ack_wait_s else {PRODUCTION_VARIABLE: "1"}
+
+    @classmethod
+    def from_environment(cls) -> Scale:
+        return PRODUCTION if PRODUCTION_VARIABLE in os.environ else SCALED
+
+
+SCALED = Scale()
+PRODUCTION = Scale(ack_wait_s=None, kept_s=SCALED_KEPT_S, watch_s=None)
+"""Rows of superseded generations still go soon: a campaign cannot wait five minutes for each."""

@@ -1,0 +1,116 @@
+"""The work that brings processes to their fault points, seeded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from contracts.documents import DocumentState
+from contracts.identifiers import new_id
+from tests.faults.documents import PARTS, QUESTION, Text, text_of
+from tests.faults.exhaustion import exhausted_generation
+from tests.faults.points import Work
+from tests.faults.stack import Stack
+from tests.support.waiting import until
+
+VERSIONED = 6
+"""Documents that are replaced over and over, under the eyes of the searcher."""
+DONE_TIMEOUT_S = 60.0
+EXPIRY_DEADLINE_S = 1.0
+
+
+@dataclass
+class Workload:
+    """Documents, replacements and questions for one stack. What it starts in the background it also waits for."""
+
+    stack: Stack
+    documents: int = 0
+    versions: dict[str, int] = field(default_factory=dict)
+    _asking: set[asyncio.Task[object]] = field(default_factory=set)
+
+    async def prepare(self, *, versioned: int = VERSIONED) -> None:
+        """Documents that the searcher looks at from now on."""
+        names = [f"versioned-{n}" for n in range(versioned)]
+        for name in names:
+            await self.replace(name)
+        for name in names:
+            await self.is_ready(name)
+            self.stack.searcher.watch(name)
+
+    def fresh(self, *, parts: int = PARTS) -> Text:
+        """A document that was never there."""
+        self.documents += 1
+        return text_of(f"d{self.documents}-{new_id()[-6:]}", 1, self.stack.seed, parts=parts)
+
+    async def submit(self) -> str:
+        """A new document; returns its id."""
+        text = self.fresh()
+        await self.stack.client.submit_surely(text)
+        return text.document_id
+
+    async def replace(self, document_id: str | None = None) -> str:
+        """The next version of a document, any by default."""
+        name = document_id or self.stack.seed.choice(sorted(self.versions))
+        self.versions[name] = self.versions.get(name, 0) + 1
+        await self.stack.client.submit_surely(text_of(name, self.versions[name], self.stack.seed))
+        return name
+
+    def ask(self, *, deadline_s: float = 20.0) -> None:
+        """A question whose answer is followed in the background."""
+        self._own(self.stack.client.stream(QUESTION, deadline_s=deadline_s))
+
+    async def answered(self) -> None:
+        """Ask until there is an answer."""
+
+        async def asked() -> bool:
+            return (await self.stack.client.ask(QUESTION)).ok
+
+        await until(asked, timeout_s=DONE_TIMEOUT_S, what="a question is answered")
+
+    async def is_ready(self, document_id: str) -> None:
+        async def ready() -> bool:
+            shown = await self.stack.client.show(document_id)
+            return shown is not None and shown["state"] == DocumentState.READY
+
+        await until(ready, timeout_s=DONE_TIMEOUT_S, what=f"{document_id} is ready")
+
+    async def drive(self, work: Work, *, until_true: Callable[[], object], every_s: float, timeout_s: float) -> None:
+        """Bring work of a kind about, again and again, until something has happened."""
+        deadline = time.monotonic() + timeout_s
+        while not until_true():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{work} did not bring it about within {timeout_s:g} s")
+            await self._once(work)
+            await _soon(until_true, every_s)
+
+    async def finish(self) -> None:
+        """Wait for the questions in the background."""
+        if self._asking:
+            await asyncio.wait(self._asking)
+
+    async def _once(self, work: Work) -> None:
+        match work:
+            case Work.DOCUMENT:
+                self._own(self.stack.client.submit(self.fresh()))
+            case Work.REPLACEMENT:
+                await self.replace()
+            case Work.QUESTION:
+                self.ask()
+            case Work.EXPIRY:
+                self.ask(deadline_s=EXPIRY_DEADLINE_S)
+            case Work.EXHAUSTION:
+                self.stack.books.questions.add(await exhausted_generation(self.stack.broker))
+
+    def _own(self, doing: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(doing)
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+
+async def _soon(condition: Callable[[], object], timeout_s: float) -> None:
+    """Wait for a condition, but not longer than this."""
+    with suppress(AssertionError):
+        await until(condition, timeout_s=timeout_s, what="not yet")
