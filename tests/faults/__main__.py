@@ -16,10 +16,11 @@ from tests.faults import campaign
 from tests.faults.durability import durability_cost_ratio
 from tests.faults.report import Report
 from tests.faults.row import Trial
-from tests.faults.rows import ROWS
+from tests.faults.rows import CONTROLS, ROWS
 from tests.faults.scale import PRODUCTION, SCALED
 
 REPORT = Path("build/faults.json")
+EVERY_ROW = (*ROWS, *CONTROLS)
 RUNS = 240
 WIDTH = 170
 """The table needs it, whatever the terminal or pipe claims to have."""
@@ -36,7 +37,7 @@ def main() -> int:
         runs=arguments.runs,
         say=lambda text: console.print(f"{time.monotonic() - begun:6.0f} s  {text}", style="dim", highlight=False),
     )
-    rows = [row for row in ROWS if not arguments.only or row.name in arguments.only]
+    rows = [row for row in EVERY_ROW if not arguments.only or row.name in arguments.only]
     lines = uvloop.run(campaign.run(rows, trial))
     report = Report(seed=trial.seed, lines=lines, durability_cost_ratio=uvloop.run(durability_cost_ratio()))
     report.print(console)
@@ -51,7 +52,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed breaks the same things (default 1)")
     parser.add_argument("--runs", type=int, default=RUNS, help=f"how many kills (default {RUNS})")
-    parser.add_argument("--only", choices=sorted(row.name for row in ROWS), action="append", help="run only this row")
+    parser.add_argument(
+        "--only", choices=sorted(row.name for row in EVERY_ROW), action="append", help="run only this row"
+    )
     parser.add_argument("--production-times", action="store_true", help="ack waits as in production instead of 3 s")
     parser.add_argument("--json", type=Path, default=REPORT, help=f"where to write the figures (default {REPORT})")
     return parser.parse_args()

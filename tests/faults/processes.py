@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from tests.faults.plans import FOLDER_VARIABLE
 from tests.faults.worker import GATEWAY, ready_file
 from tests.support.processes import ROOT
@@ -72,6 +74,13 @@ class Fleet:
 
     def pid(self, name: str) -> int:
         return self._processes[name].child.pid
+
+    def state(self, name: str) -> str:
+        """psutil's word for what the kernel says: sleeping, stopped, …"""
+        return str(psutil.Process(self.pid(name)).status())
+
+    def name_of(self, pid: int) -> str:
+        return next(p.name for p in self._processes.values() if p.child.pid == pid)
 
     def is_ready(self, name: str) -> bool:
         """Whether it takes messages; of the gateway only that it lives."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
+from contracts import topology
 from contracts.settings import BrokerSettings
 from deploy.local import ports
 from deploy.local.nats_server import NatsServer
@@ -19,7 +20,7 @@ from messaging.provisioning import provision
 from tests.faults.books import Books
 from tests.faults.client import Client
 from tests.faults.oracle import Oracle
-from tests.faults.plans import Plans
+from tests.faults.plans import Plan, Plans, Strike
 from tests.faults.processes import Fleet
 from tests.faults.scale import SCALED, Scale
 from tests.faults.searcher import Searcher
@@ -28,8 +29,11 @@ from tests.faults.worker import DELIVERIES, GATEWAY, MANNERS_VARIABLE
 from tests.support.waiting import until
 
 READY_TIMEOUT_S = 60.0
+STRUCK_TIMEOUT_S = 30.0
 ENCODER_MS = 5
 SERVICES = ("ingest", "embed", "retrieve", "generate")
+EVERYBODY = "*"
+"""Stands for every service whose manners are not given."""
 KEEPERS = ("keeper-1", "keeper-2")
 PROCESSES: Mapping[str, str] = {
     **dict.fromkeys(KEEPERS, "keeper"),
@@ -71,7 +75,7 @@ class Stack:
     def launch(self, name: str, service: str | None = None) -> None:
         """Start a process without waiting for it; another one of a service when that is named."""
         service = service or PROCESSES[name]
-        manners = ",".join(self.manners.get(service, ()))
+        manners = ",".join(self.manners.get(service, self.manners.get(EVERYBODY, ())))
         self.fleet.start(name, service, **{MANNERS_VARIABLE: manners})
 
     async def gateway_ready(self) -> None:
@@ -83,6 +87,23 @@ class Stack:
             verdict = await self.oracle.examine(**options)
         seen, self.searcher.verdict = self.searcher.verdict, Verdict()
         return verdict + seen
+
+    async def struck(self, plan: Plan, *, timeout_s: float = STRUCK_TIMEOUT_S) -> Strike:
+        """Wait until a plan has been carried out."""
+        await until(lambda: self.plans.strikes(plan), timeout_s=timeout_s, what=f"{plan.point} is reached")
+        return self.plans.strikes(plan)[0]
+
+    async def accepted(self, questions: int) -> None:
+        """Wait until the broker has taken so many questions in all."""
+
+        async def taken() -> bool:
+            return await self.questions() >= questions
+
+        await until(taken, timeout_s=READY_TIMEOUT_S, what=f"{questions} questions are accepted")
+
+    async def questions(self) -> int:
+        """How many questions the broker has taken so far."""
+        return int((await self.broker.js.stream_info(topology.QUERY.name)).state.last_seq)
 
     async def connected(self) -> None:
         """Wait until the harness itself has its broker back."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from contracts.documents import DocumentState
@@ -76,6 +76,29 @@ class Workload:
             return shown is not None and shown["state"] == DocumentState.READY
 
         await until(ready, timeout_s=DONE_TIMEOUT_S, what=f"{document_id} is ready")
+
+    @asynccontextmanager
+    async def going_on(self, *, documents_every_s: float = 0.5, questions_every_s: float = 0.25) -> AsyncIterator[None]:
+        """A steady load while the body runs; what is refused is handed in no second time."""
+
+        async def submitting() -> None:
+            while True:
+                self._own(self.stack.client.submit(self.fresh()))
+                await asyncio.sleep(documents_every_s)
+
+        async def asking() -> None:
+            while True:
+                self.ask()
+                await asyncio.sleep(questions_every_s)
+
+        going = [asyncio.create_task(submitting()), asyncio.create_task(asking())]
+        try:
+            yield
+        finally:
+            for task in going:
+                task.cancel()
+            await asyncio.wait(going)
+        await self.finish()
 
     async def drive(self, work: Work, *, until_true: Callable[[], object], every_s: float, timeout_s: float) -> None:
         """Bring work of a kind about, again and again, until something has happened."""

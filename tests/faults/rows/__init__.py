@@ -3,8 +3,50 @@
 from __future__ import annotations
 
 from tests.faults.row import Row
+from tests.faults.rows.broker import BrokerBeforeAck, BrokerBeforeRequest, BrokerKills, LostConsumers
+from tests.faults.rows.controls import (
+    AckFirst,
+    BlindPublish,
+    NoAdvisories,
+    NoKeeper,
+    NoPurge,
+    NoVisibilityCheck,
+    RandomIds,
+)
+from tests.faults.rows.deaths import Exhausted, OnlyAKeeper
 from tests.faults.rows.kills import Kills
+from tests.faults.rows.poison import KillingBatch, KillingPoison, Malformed, RaisingPoison
+from tests.faults.rows.races import Deletion, Overtaking
+from tests.faults.rows.repeats import Twice
+from tests.faults.rows.signals import Sigterm, StaleWriter, Zombies
 
-ROWS: tuple[type[Row], ...] = (Kills,)
+ROWS: tuple[type[Row], ...] = (
+    Kills,
+    Sigterm,
+    Zombies,
+    StaleWriter,
+    BrokerKills,
+    Twice,
+    BrokerBeforeAck,
+    RaisingPoison,
+    KillingPoison,
+    KillingBatch,
+    Malformed,
+    BrokerBeforeRequest,
+    LostConsumers,
+    Overtaking,
+    Deletion,
+    OnlyAKeeper,
+    Exhausted,
+)
+CONTROLS: tuple[type[Row], ...] = (
+    AckFirst,
+    RandomIds,
+    NoVisibilityCheck,
+    NoPurge,
+    NoKeeper,
+    NoAdvisories,
+    BlindPublish,
+)
 
-__all__ = ["ROWS"]
+__all__ = ["CONTROLS", "ROWS"]
