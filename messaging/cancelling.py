@@ -10,14 +10,15 @@ T = TypeVar("T")
 
 
 async def heeding_cancellation(awaitable: Awaitable[T]) -> T:
-    """Await, and raise `CancelledError` if the current task was cancelled meanwhile, even if there is a result.
+    """Await, and raise `CancelledError` if the current task was cancelled meanwhile, even if there is a result or error.
 
     Before Python 3.12 `asyncio.wait_for`, which every request of the NATS client waits in, swallows a cancellation that
     arrives together with the result (CPython issue 86296).
     """
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
-    result = await awaitable
-    if task is not None and task.cancelling() > before:
-        raise asyncio.CancelledError
-    return result
+    try:
+        return await awaitable
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError

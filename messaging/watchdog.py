@@ -12,6 +12,7 @@ from opentelemetry.metrics import Meter
 from contracts import topology
 from contracts.errors import WaggleError
 from messaging.broker import Broker
+from messaging.cancelling import heeding_cancellation
 from messaging.provisioning import ensure_consumer
 
 INTERVAL_S = 10.0
@@ -45,7 +46,7 @@ class Watchdog:
             if not self._broker.is_connected:
                 continue
             try:
-                await self.look()
+                await heeding_cancellation(self.look())
             except (WaggleError, nats.errors.Error) as error:
                 log.warning("consumers could not be looked after", reason=str(error))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 
 import pytest
@@ -13,6 +15,7 @@ from messaging import watchdog
 from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.delivery import Delivery
+from messaging.errors import BrokerUnavailableError
 from messaging.watchdog import Watchdog
 from tests.support.purges import CONSUMER, left, send
 from tests.support.waiting import until
@@ -85,6 +88,24 @@ async def test_what_is_there_is_left_alone(broker: Broker, table: Topology) -> N
     dog = Watchdog(broker, [CONSUMER], table, meter=NoOpMeter("test"))
     await dog.look()
     assert dog.restored == 0
+
+
+async def test_a_cancellation_that_a_request_swallows_still_ends_the_watch(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = asyncio.Event()
+
+    async def swallowing(**_: object) -> None:
+        asked.set()
+        with contextlib.suppress(asyncio.CancelledError):  # as the client's waits do when the reply comes at that moment
+            await asyncio.sleep(60)
+        raise BrokerUnavailableError("no answer")
+
+    monkeypatch.setattr(broker.clock, "sync", swallowing)
+    watching = asyncio.create_task(Watchdog(broker, [], Topology(), meter=NoOpMeter("test"), interval_s=0).run())
+    await asked.wait()
+    watching.cancel()
+    await until(watching.done)
 
 
 async def _there(broker: Broker) -> bool:
