@@ -79,6 +79,11 @@ def deaf_to_advisories() -> None:
     wrap("workers.keeper.exhaustion:Exhaustion.end", lambda _: _nothing)
 
 
+def no_reconciler() -> None:
+    """What is cut off and leaves no message behind stays as it is."""
+    wrap("workers.keeper.reconciliation.reconciler:Reconciler.run", lambda _: _nothing)
+
+
 def publish_blindly() -> None:
     """Hand ingest requests to the socket and call them stored."""
 
@@ -110,6 +115,7 @@ MANNERS: Mapping[str, Callable[[], None]] = {
         no_visibility_check,
         no_purge,
         deaf_to_advisories,
+        no_reconciler,
         publish_blindly,
     )
 }

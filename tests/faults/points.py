@@ -29,7 +29,7 @@ class Work(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """`where` is `module:Class.method`, a coroutine function; `only` looks at the arguments of the call."""
+    """`where` is `module:Class.method`, a coroutine function; `only` looks at the arguments of the call, `before` which it is reached, else after it."""
 
     name: str
     service: str
@@ -37,17 +37,20 @@ class Point:
     where: str
     before: bool = False
     only: Callable[[Arguments], bool] = lambda _: True
+    about: Callable[[Arguments], str] | None = None
+    """Where a call is about certain messages: a text that holds their documents' ids."""
 
 
 def _received(service: str, consumer: topology.Consumer, work: Work) -> Point:
-    """Decoded and checked; the handler is about to be called."""
+    """Decoded and judged fit for a try; the handler is about to be called."""
     return Point(
         name=f"{consumer.durable}.received",
         service=service,
         work=work,
-        where="messaging.middlewares.last_delivery:LastDelivery.__call__",
+        where="messaging.middlewares.deadline:Deadline.__call__",
         before=True,
         only=lambda call: call["incoming"].consumer.durable == consumer.durable,
+        about=lambda call: call["incoming"].raw.data.decode(errors="replace"),
     )
 
 
@@ -86,6 +89,14 @@ INGEST = (
 _DELETED_ROWS = "workers.indexing.lance:LanceIndex.delete_generation"
 EMBED = (
     _received("embed", topology.EMBED_WORKERS, Work.DOCUMENT),
+    Point(
+        name="embed.begun",
+        service="embed",
+        work=Work.DOCUMENT,
+        where="workers.embed.embedding:Embedding.embed",
+        before=True,
+        about=lambda call: " ".join(work.request.document_id for work in call["works"]),
+    ),
     Point(
         name="embed.encoded",
         service="embed",
@@ -164,8 +175,6 @@ GATEWAY = (
 
 POINTS: tuple[Point, ...] = (*INGEST, *EMBED, *RETRIEVE, *GENERATE, *KEEPER, *GATEWAY)
 BY_NAME: Mapping[str, Point] = {point.name: point for point in POINTS}
-RECONCILED = frozenset({"gateway.entered"})
-"""What is cut off here is finished by the reconciler alone."""
 
 
 def points_of(service: str) -> tuple[Point, ...]:

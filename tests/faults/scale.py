@@ -7,11 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from contracts.topology import Topology
+from workers.keeper.reconciliation.finding import Rhythm
 
 PRODUCTION_VARIABLE = "WAGGLE_TEST_PRODUCTION_TIMES"
 SCALED_ACK_WAIT_S = 3.0
 SCALED_KEPT_S = 2.0
 SCALED_WATCH_S = 1.0
+SCALED_RHYTHM = Rhythm(
+    pause_s=1.0, index_pause_s=3.0, uploads_pause_s=3.0, settled_s=5.0, orphaned_s=10.0, confirm_s=0.5
+)
+"""Of the reconciler."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +26,7 @@ class Scale:
     ack_wait_s: float | None = SCALED_ACK_WAIT_S
     kept_s: float | None = SCALED_KEPT_S
     watch_s: float | None = SCALED_WATCH_S
+    rhythm: Rhythm = SCALED_RHYTHM
 
     @property
     def table(self) -> Topology:
@@ -41,5 +47,5 @@ class Scale:
 
 
 SCALED = Scale()
-PRODUCTION = Scale(ack_wait_s=None, kept_s=SCALED_KEPT_S, watch_s=None)
+PRODUCTION = Scale(ack_wait_s=None, kept_s=SCALED_KEPT_S, watch_s=None, rhythm=Rhythm())
 """Rows of superseded generations still go soon: a campaign cannot wait five minutes for each."""

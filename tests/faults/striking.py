@@ -13,10 +13,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from messaging.delivery import Delivery, Incoming
+from messaging.delivery import Delivery
 from messaging.pipeline import Pipeline
 from tests.faults.plans import Action, InHand, Plan, Plans, Strike
-from tests.faults.points import Point
+from tests.faults.points import Arguments, Point
 
 RELEASE_POLL_S = 0.02
 
@@ -54,21 +54,23 @@ class Striker:
 
         wrap("messaging.pipeline:Pipeline.send", watched)
 
-    async def reach(self, point: str, incoming: Incoming[Any] | None = None) -> None:
-        """Do what is planned for this point, if anything is; `incoming` where it belongs to one message."""
-        plan = self._plans.armed(point)
-        if plan is None or not self._is_meant(plan, incoming):
+    async def reach(self, point: Point, call: Arguments) -> None:
+        """Do what is planned for this point, if anything is."""
+        plan = self._plans.armed(point.name)
+        if plan is None or plan.containing not in self._about(point, call):
             return
         self._passed[plan.id] += 1
         if self._passed[plan.id] <= plan.let_pass or (plan.once and not self._plans.claim(plan)):
             return
         in_hand = tuple(message for message, _ in self._in_hand.values())
-        self._plans.record(Strike(plan=plan.id, point=point, pid=os.getpid(), in_hand=in_hand))
+        self._plans.record(Strike(plan=plan.id, point=point.name, pid=os.getpid(), in_hand=in_hand))
         await self._act(plan)
 
-    def _is_meant(self, plan: Plan, incoming: Incoming[Any] | None) -> bool:
-        candidates = [data for _, data in self._in_hand.values()] if incoming is None else [incoming.raw.data]
-        return not plan.containing or any(plan.containing.encode() in data for data in candidates)
+    def _about(self, point: Point, call: Arguments) -> str:
+        """What a call is about; where it does not say, everything that is in hand."""
+        if point.about is not None:
+            return point.about(call)
+        return b" ".join(data for _, data in self._in_hand.values()).decode(errors="replace")
 
     async def _act(self, plan: Plan) -> None:
         match plan.action:
@@ -88,12 +90,12 @@ class Striker:
         @functools.wraps(original)
         async def pointed(*args: Any, **kwargs: Any) -> Any:
             call = signature.bind(*args, **kwargs).arguments
-            meant, incoming = point.only(call), call.get("incoming")
+            meant = point.only(call)
             if meant and point.before:
-                await self.reach(point.name, incoming)
+                await self.reach(point, call)
             result = await original(*args, **kwargs)
             if meant and not point.before:
-                await self.reach(point.name, incoming)
+                await self.reach(point, call)
             return result
 
         return pointed

@@ -57,8 +57,11 @@ def _worker(service: Service, scale: Scale, folder: Path) -> WorkerApp:
     build: Callable[..., WorkerApp] = import_module(f"workers.{service}.worker").build
     if scale.watch_s is not None:
         running.WATCH_INTERVAL_S = scale.watch_s
-    kept = {"kept_s": scale.kept_s} if service is Service.EMBED and scale.kept_s is not None else {}
-    app = build(settings, table=scale.table, **kept)
+    own: dict[Service, dict[str, Any]] = {
+        Service.EMBED: {} if scale.kept_s is None else {"kept_s": scale.kept_s},
+        Service.KEEPER: {"rhythm": scale.rhythm},
+    }
+    app = build(settings, table=scale.table, **own.get(service, {}))
     app.background("announcement", lambda: _announce(app, ready_file(folder, os.getpid())))
     return app
 

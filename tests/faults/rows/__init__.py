@@ -10,10 +10,11 @@ from tests.faults.rows.controls import (
     NoAdvisories,
     NoKeeper,
     NoPurge,
+    NoReconciler,
     NoVisibilityCheck,
     RandomIds,
 )
-from tests.faults.rows.deaths import Exhausted, OnlyAKeeper
+from tests.faults.rows.deaths import AdvisoriesLost, Exhausted, OnlyAKeeper
 from tests.faults.rows.kills import Kills
 from tests.faults.rows.poison import KillingBatch, KillingPoison, Malformed, RaisingPoison
 from tests.faults.rows.races import Deletion, Overtaking
@@ -38,12 +39,14 @@ ROWS: tuple[type[Row], ...] = (
     Deletion,
     OnlyAKeeper,
     Exhausted,
+    AdvisoriesLost,
 )
 CONTROLS: tuple[type[Row], ...] = (
     AckFirst,
     RandomIds,
     NoVisibilityCheck,
     NoPurge,
+    NoReconciler,
     NoKeeper,
     NoAdvisories,
     BlindPublish,

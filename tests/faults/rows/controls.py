@@ -23,7 +23,8 @@ class AckFirst(Control):
     sees = "lost"
 
     async def run(self, trial: Trial) -> Outcome:
-        async with running(seed=trial.seed, scale=trial.scale, manners={"ingest": ("acknowledge_first",)}) as stack:
+        manners = {"ingest": ("acknowledge_first",), "keeper": ("no_reconciler",)}
+        async with running(seed=trial.seed, scale=trial.scale, manners=manners) as stack:
             await _killed_at(stack, "ingest.text-stored")
             return Outcome(verdict=await stack.examine(settle_s=SETTLE_S), kills=1)
 
@@ -87,21 +88,35 @@ class NoAdvisories(Control):
     sees = "stuck"
 
     async def run(self, trial: Trial) -> Outcome:
-        async with running(seed=trial.seed, scale=trial.scale, manners={"keeper": ("deaf_to_advisories",)}) as stack:
+        manners = {"keeper": ("deaf_to_advisories", "no_reconciler")}
+        async with running(seed=trial.seed, scale=trial.scale, manners=manners) as stack:
             return Outcome(verdict=await exhausted(stack))
+
+
+class NoReconciler(Control):
+    name = "control: no reconciler"
+    fault = "the gateway is killed between a submission's ledger record and its ingest request"
+    passes = "the oracle sees the document hang"
+    sees = "lost"
+
+    async def run(self, trial: Trial) -> Outcome:
+        async with running(seed=trial.seed, scale=trial.scale, manners={"keeper": ("no_reconciler",)}) as stack:
+            plan = Plan(point="gateway.entered", action=Action.KILL)
+            stack.plans.arm(plan)
+            await stack.client.submit(Workload(stack).fresh())
+            await stack.struck(plan)
+            return Outcome(verdict=await stack.examine(settle_s=SETTLE_S), kills=1)
 
 
 class BlindPublish(Control):
     name = "control: blind publish"
-    fault = "the gateway does not wait until an ingest request is stored; the broker is killed; no keeper mends it"
+    fault = "the gateway does not wait until an ingest request is stored; the broker is killed; no reconciler mends it"
     passes = "the oracle sees the loss"
     sees = "lost"
 
     async def run(self, trial: Trial) -> Outcome:
-        manners = {"gateway": ("publish_blindly",)}
-        async with running(
-            seed=trial.seed, scale=trial.scale, manners=manners, without=KEEPERS, settings=IMPATIENT
-        ) as stack:
+        manners = {"gateway": ("publish_blindly",), "keeper": ("no_reconciler",)}
+        async with running(seed=trial.seed, scale=trial.scale, manners=manners, settings=IMPATIENT) as stack:
             return Outcome(verdict=await cut_off_request(stack), kills=1)
 
 

@@ -17,6 +17,8 @@ from tests.faults.workload import EXPIRY_DEADLINE_S
 QUESTIONS = 10
 ASKED_TIMEOUT_S = 10.0
 SETTLE_S = 8.0
+RECONCILED_S = 180.0
+"""The reconciler looks in its own time, once a minute in production, and looks twice."""
 
 
 class OnlyAKeeper(Row):
@@ -41,6 +43,16 @@ class Exhausted(Row):
             return Outcome(verdict=await exhausted(stack))
 
 
+class AdvisoriesLost(Row):
+    name = "advisories lost"
+    fault = "messages run out of deliveries while nobody listens to the broker's advisories"
+    passes = "the reconciler ends them all the same"
+
+    async def run(self, trial: Trial) -> Outcome:
+        async with running(seed=trial.seed, scale=trial.scale, manners={"keeper": ("deaf_to_advisories",)}) as stack:
+            return Outcome(verdict=await exhausted(stack, settle_s=RECONCILED_S))
+
+
 async def abandoned(stack: Stack) -> Verdict:
     """The verdict on questions that nobody is there to answer."""
     for service in SERVICES:
@@ -58,7 +70,8 @@ async def abandoned(stack: Stack) -> Verdict:
     return verdict
 
 
-async def exhausted(stack: Stack) -> Verdict:
+async def exhausted(stack: Stack, *, settle_s: float = SETTLE_S) -> Verdict:
+    """The verdict on queries whose messages were delivered as often as they may be."""
     for _ in range(QUESTIONS):
         stack.books.questions.add(await exhausted_generation(stack.broker))
-    return await stack.examine(settle_s=SETTLE_S)
+    return await stack.examine(settle_s=settle_s)

@@ -12,7 +12,7 @@ from itertools import islice
 from contracts import topology
 from messaging.storage import Storage
 from tests.faults.plans import Action, InHand, Plan, Strike
-from tests.faults.points import POINTS, RECONCILED, Point, Work
+from tests.faults.points import POINTS, Point, Work
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import PROCESSES, Stack, running
 from tests.faults.worker import GATEWAY
@@ -45,10 +45,9 @@ class Target:
 def targets(seed: random.Random) -> Iterator[Target]:
     """Every kind of process at every point, in ever new orders."""
     services = sorted(set(PROCESSES.values()))
-    points = [point for point in POINTS if point.name not in RECONCILED]
     while True:
         turn = [Target(service=service) for service in services]
-        turn += [Target(service=p.service, point=p, let_pass=seed.choice((0, 0, 1))) for p in points]
+        turn += [Target(service=p.service, point=p, let_pass=seed.choice((0, 0, 1))) for p in POINTS]
         seed.shuffle(turn)
         firsts = {target.service: target for target in reversed(turn)}
         yield from firsts.values()  # so that even a short campaign has struck every kind

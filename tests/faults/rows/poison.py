@@ -34,6 +34,7 @@ class Poison(Row):
     action: Action
     consumer: topology.Consumer
     process: str
+    point: str
 
     passes = "exactly one dead letter with its reason and exact attempts; the good ones done"
 
@@ -46,7 +47,7 @@ class Poison(Row):
             await provision_consumer(stack.broker, impatient)
             stack.plans.arm(
                 Plan(
-                    point=f"{consumer.durable}.received",
+                    point=self.point,
                     action=self.action,
                     containing=poisoned.document_id,
                     once=False,
@@ -79,19 +80,22 @@ def _messages(consumer: topology.Consumer) -> int:
 class RaisingPoison(Poison):
     name = "poison that raises"
     fault = "a document that makes ingest raise every time, among good ones"
-    action, consumer, process = Action.RAISE, topology.INGEST_WORKERS, "ingest-1"
+    action, point = Action.RAISE, "ingest.received"
+    consumer, process = topology.INGEST_WORKERS, "ingest-1"
 
 
 class KillingPoison(Poison):
     name = "poison that kills"
     fault = "a document that kills the ingest process every time, among good ones"
-    action, consumer, process = Action.KILL, topology.INGEST_WORKERS, "ingest-1"
+    action, point = Action.KILL, "ingest.received"
+    consumer, process = topology.INGEST_WORKERS, "ingest-1"
 
 
 class KillingBatch(Poison):
     name = "batch that kills"
     fault = "a batch that kills the embed process every time, gathered with good ones"
-    action, consumer, process = Action.KILL, topology.EMBED_WORKERS, "embed-1"
+    action, point = Action.KILL, "embed.begun"
+    consumer, process = topology.EMBED_WORKERS, "embed-1"
 
 
 class Malformed(Row):
