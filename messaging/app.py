@@ -125,6 +125,7 @@ class WorkerApp:
                 message_type=message_type,
                 on_dead_letter=on_dead_letter,
                 time_limit_s=time_limit_s,
+                isolates_suspects=False,
                 delays=delays or RetryDelays(),
             )
             self._bind(

@@ -14,20 +14,30 @@ from nats.aio.msg import Msg
 
 from messaging.delivery import Delivery, Incoming, M
 from messaging.pipeline import Pipeline
+from messaging.suspicion import Turns, is_suspect
 
 
 class BatchItem(Generic[M]):
     """One message of a batch. It is acknowledged when the handler returns, unless it was failed."""
 
-    def __init__(self, message: M, delivery: Delivery, result: asyncio.Future[None]) -> None:
+    def __init__(
+        self, message: M, delivery: Delivery, result: asyncio.Future[None], way: asyncio.Task[None] | None = None
+    ) -> None:
         self.message = message
         self.delivery = delivery
         self.result = result
+        self.way = way
+        """The task that settles it."""
 
     @property
     def cut_off(self) -> bool:
         """Whether its time is over: the message has gone back to the broker, working on it is in vain."""
         return self.result.cancelled()
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it is done: all that is left is its acknowledgement."""
+        return self.result.done() and not self.cut_off and self.result.exception() is None
 
     def done(self) -> None:
         """Acknowledge this item now, without waiting for the rest of its batch."""
@@ -44,11 +54,12 @@ BatchHandler = Callable[[list[BatchItem[Any]]], Awaitable[None]]
 
 
 class Batch:
-    """Runs the handler once for the messages of one pull."""
+    """Runs the handler once for the messages of one pull, but for each suspect by itself (`messaging.suspicion`)."""
 
-    def __init__(self, pipeline: Pipeline, handler: BatchHandler) -> None:
+    def __init__(self, pipeline: Pipeline, handler: BatchHandler, turns: Turns) -> None:
         self._pipeline = pipeline
         self._handler = handler
+        self._turns = turns
         self._items: list[BatchItem[Any]] = []
         self._left = 0
         self._changed = asyncio.Event()
@@ -79,9 +90,8 @@ class Batch:
 
     async def _send(self, message: Msg) -> None:
         async def meet(incoming: Incoming[Any]) -> None:
-            item: BatchItem[Any] = BatchItem(
-                incoming.message, incoming.delivery, asyncio.get_running_loop().create_future()
-            )
+            result = asyncio.get_running_loop().create_future()
+            item: BatchItem[Any] = BatchItem(incoming.message, incoming.delivery, result, asyncio.current_task())
             self._items.append(item)
             self._changed.set()
             await item.result
@@ -93,11 +103,25 @@ class Batch:
             self._changed.set()
 
     async def _serve(self, items: list[BatchItem[Any]]) -> None:
+        suspects = [item for item in items if is_suspect(item.delivery)]
+        await self._serve_together([item for item in items if item not in suspects])
+        await asyncio.gather(*(self._serve_alone(suspect) for suspect in suspects))
+
+    async def _serve_alone(self, suspect: BatchItem[Any]) -> None:
+        async with self._turns.turn(suspect.delivery):
+            await self._serve_together([suspect])
+
+    async def _serve_together(self, items: list[BatchItem[Any]]) -> None:
+        items = [item for item in items if not item.cut_off]
+        if not items:
+            return
         try:
-            await self._handler(list(items))
+            await self._handler(items)
         except Exception as error:  # noqa: BLE001 (the error's class decides what becomes of the messages)
             for item in items:
                 item.fail(error)
         else:
             for item in items:
                 item.done()
+        if ways := [item.way for item in items if item.succeeded and item.way is not None]:
+            await asyncio.wait(ways)  # until they are acknowledged: whatever comes next may end the process

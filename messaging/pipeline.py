@@ -20,6 +20,7 @@ from messaging.middlewares.deadline import Deadline, DeadlineOf, OnExpired
 from messaging.middlewares.decoding import Decoding
 from messaging.middlewares.hold import Hold
 from messaging.middlewares.in_flight import InFlight
+from messaging.middlewares.isolation import Isolation
 from messaging.middlewares.keep_alive import KeepAlive
 from messaging.middlewares.last_delivery import LastDelivery
 from messaging.middlewares.settlement import OnDeadLetter, Settlement
@@ -27,6 +28,7 @@ from messaging.middlewares.tenant_check import TenantCheck
 from messaging.middlewares.time_limit import TimeLimit
 from messaging.middlewares.tracing import Tracing
 from messaging.retries import RetryDelays
+from messaging.suspicion import Turns
 from observability.telemetry import Telemetry
 
 SETTLING_S = 60.0
@@ -44,6 +46,8 @@ class Handling:
     deadline_of: DeadlineOf | None = None
     on_expired: OnExpired | None = None
     time_limit_s: float | None = None
+    isolates_suspects: bool = True
+    """Not for messages that are handled in batches, which take out their suspects themselves."""
     delays: RetryDelays = field(default_factory=RetryDelays)
 
 
@@ -54,6 +58,7 @@ def middlewares(
 
     `InFlight` sees everything until the message is settled, so a drain waits for that. `Tracing` measures all of it.
     `KeepAlive` beats while the message is settled, too, for dead-lettering may take longer than an ack wait.
+    `Isolation` keeps a suspect's turn until that is acknowledged, for the next one may end the process.
     `Settlement` answers to whatever is raised below it. `Decoding` comes before all that reads the message,
     `TenantCheck` before all that acts on it. `LastDelivery` raises what `on_dead_letter` is told with the decoded
     message. `Deadline` is outside `TimeLimit`: reaching the deadline is an end, reaching the limit a failure. `Hold` is
@@ -64,6 +69,7 @@ def middlewares(
         InFlight(activity),
         Tracing(telemetry),
         KeepAlive(limit_s=None if limit_s is None else limit_s + SETTLING_S),
+        *((Isolation(Turns()),) if handling.isolates_suspects else ()),
         Settlement(DeadLetters(broker), delays=handling.delays, on_dead_letter=handling.on_dead_letter),
         Decoding(handling.message_type),
         TenantCheck(),

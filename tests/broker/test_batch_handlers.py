@@ -11,6 +11,7 @@ from contracts.errors import ErrorCode, PermanentError, TransientError
 from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.gathering import BatchItem
+from messaging.suspicion import UNSUSPECTED_DELIVERIES
 from tests.support.letters import dead_letters
 from tests.support.purges import CONSUMER, QUICK, left, purge, send, send_bytes
 from tests.support.topologies import BRISK_ACK_WAIT_S
@@ -61,6 +62,19 @@ async def test_messages_that_arrive_while_gathering_join(broker: Broker, worker:
         await send(broker, "b", "c")
         await until(lambda: _emptied(broker))
     assert batches.all == [["a", "b", "c"]]
+
+
+async def test_what_comes_again_and_again_is_taken_apart(broker: Broker, worker: WorkerApp, batches: Batches) -> None:
+    @worker.consumes_batches(CONSUMER, PurgeRequest, max_messages=4, gather_s=0.3, delays=QUICK)
+    async def handle(items: Items) -> None:
+        batches.all.append(ids(items))
+        if len(batches.all) <= UNSUSPECTED_DELIVERIES:
+            raise TransientError("not now")
+
+    await send(broker, "a", "b", "c")
+    async with running(worker):
+        await until(lambda: _emptied(broker))
+    assert sorted(batches.all[UNSUSPECTED_DELIVERIES:]) == [["a"], ["b"], ["c"]]
 
 
 async def test_a_lone_message_is_not_held_up(broker: Broker, worker: WorkerApp, batches: Batches) -> None:

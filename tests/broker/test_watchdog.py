@@ -97,7 +97,9 @@ async def test_a_cancellation_that_a_request_swallows_still_ends_the_watch(
 
     async def swallowing(**_: object) -> None:
         asked.set()
-        with contextlib.suppress(asyncio.CancelledError):  # as the client's waits do when the reply comes at that moment
+        with contextlib.suppress(
+            asyncio.CancelledError
+        ):  # as the client's waits do when the reply comes at that moment
             await asyncio.sleep(60)
         raise BrokerUnavailableError("no answer")
 
