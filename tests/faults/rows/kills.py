@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from contracts import topology
+from contracts import subjects, topology
+from contracts.reconciliation import Remedy
 from messaging.storage import Storage
 from tests.faults.plans import Action, InHand, Plan, Strike
 from tests.faults.points import POINTS, Point, Work
@@ -22,6 +23,7 @@ from tests.support.waiting import until
 REACHED_TIMEOUT_S = 40.0
 DRIVE_EVERY_S = 2.0
 KILLS_PER_ROUND = 12
+ENTERED = "gateway.entered"
 SLACK_S = 5.0
 """What a recovery may take beyond the ack wait; a slower one is told, not judged: the cores may be busy."""
 
@@ -62,6 +64,10 @@ class Kills(Row):
     fault = "SIGKILL to each kind of process: idle, before, during, and after the effect but before the ack"
     passes = "0 lost, 0 doubled, 0 ghosts, every query one end; resumes within ack wait + 5 s"
 
+    def __init__(self) -> None:
+        self._doors = 0
+        """How often the gateway was killed where only the reconciler can go on."""
+
     async def run(self, trial: Trial) -> Outcome:
         seed, outcome = trial.random(self.name), Outcome()
         async with running(seed=trial.seed, scale=trial.scale) as stack:
@@ -71,17 +77,28 @@ class Kills(Row):
             wanted = islice(targets(seed), trial.runs)
             while batch := list(islice(wanted, KILLS_PER_ROUND)):
                 await killing.round(batch)
+                self._doors += sum(target.name == ENTERED for target in batch)
                 await work.finish()
                 verdict = await stack.examine()
                 outcome.verdict = outcome.verdict.then(verdict)
                 trial.say(
                     f"{outcome.kills} of {trial.runs} kills; {verdict.breaches or 'nothing lost, nothing doubled'}"
                 )
+            await self._require_little_mended(stack, outcome)
             crashes = stack.fleet.crashes()
             outcome.require(not crashes, f"processes ended by themselves: {crashes}")
         slow = [s for s in outcome.recoveries_s if s > trial.scale.longest_ack_wait_s + SLACK_S]
         outcome.notes["slower than ack wait + 5 s"] = len(slow)
         return outcome
+
+    async def _require_little_mended(self, stack: Stack, outcome: Outcome) -> None:
+        """Only a gateway that dies between two writes may leave a document to the reconciler; all else mends itself."""
+        count = Storage(stack.broker).count
+        for remedy in (Remedy.REDRIVE, Remedy.RERUN, Remedy.FAIL):
+            mended = await count(topology.EVENTS.name, f"{subjects.EVENTS}.reconcile.{remedy}.*")
+            outcome.notes[f"reconciler: {remedy}"] = mended
+            allowed = self._doors if remedy is Remedy.REDRIVE else 0
+            outcome.require(mended <= allowed, f"the reconciler had to {remedy} {mended} documents, not {allowed}")
 
 
 @dataclass

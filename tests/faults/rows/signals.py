@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import psutil
 
@@ -17,6 +18,8 @@ from tests.faults.workload import Workload
 from tests.support.waiting import until
 
 DRAIN_S = 30.0
+ACK_WAIT_S = 30.0
+"""As in production: what is delivered again has been given back, not timed out on busy cores."""
 LOADED_S = 1.0
 """How long the load goes on before and after each signal."""
 DRIVE_EVERY_S = 2.0
@@ -34,7 +37,8 @@ class Sigterm(Row):
 
     async def run(self, trial: Trial) -> Outcome:
         outcome = Outcome()
-        async with running(seed=trial.seed, scale=trial.scale) as stack:
+        patient = replace(trial.scale, ack_wait_s=ACK_WAIT_S)
+        async with running(seed=trial.seed, scale=patient) as stack:
             work = Workload(stack)
             await work.prepare()
             async with work.going_on():

@@ -1,0 +1,89 @@
+"""The harness itself: its points exist, its plans happen once, its oracle can count."""
+
+from __future__ import annotations
+
+import inspect
+import random
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from deploy.local.nats_server import NatsServer
+from tests.faults.documents import PARTS, parts_in, text_of
+from tests.faults.durability import ForgetfulServer
+from tests.faults.plans import InHand, Plan, Plans, Strike
+from tests.faults.points import POINTS, Point
+from tests.faults.rows import CONTROLS, ROWS
+from tests.faults.rows.kills import targets
+from tests.faults.stack import PROCESSES
+from tests.faults.verdict import BREACHES, Verdict
+
+
+@pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
+def test_a_point_is_a_coroutine_function_of_production_code(point: Point) -> None:
+    module, _, path = point.where.partition(":")
+    function = import_module(module)
+    for step in path.split("."):
+        function = getattr(function, step)
+    assert inspect.iscoroutinefunction(function)
+
+
+def test_points_and_rows_have_names_of_their_own() -> None:
+    for things in (POINTS, (*ROWS, *CONTROLS)):
+        names = [thing.name for thing in things]
+        assert len(set(names)) == len(names)
+
+
+def test_a_plan_is_claimed_by_one_and_never_again(tmp_path: Path) -> None:
+    plans, plan = Plans(tmp_path), Plan(point="embed.written")
+    plans.arm(plan)
+    assert plans.armed("embed.written") == plan
+    assert [plans.claim(plan), plans.claim(plan)] == [True, False]
+    assert plans.armed("embed.written") is None
+
+
+def test_strikes_are_remembered_with_what_was_in_hand(tmp_path: Path) -> None:
+    plans, plan = Plans(tmp_path), Plan(point="embed.written")
+    strike = Strike(
+        plan=plan.id, point=plan.point, pid=7, in_hand=(InHand(stream="EMBED", consumer="embed", sequence=3),)
+    )
+    plans.record(strike)
+    assert plans.strikes(plan) == [strike]
+
+
+def test_a_short_campaign_strikes_every_kind_of_process_and_a_long_one_every_point() -> None:
+    some = targets(random.Random(1))
+    kinds = set(PROCESSES.values())
+    assert {next(some).service for _ in kinds} == kinds
+    everything = targets(random.Random(1))
+    names = {next(everything).name for _ in range(len(POINTS) + len(kinds))}
+    assert names == {point.name for point in POINTS} | {f"{kind}.idle" for kind in kinds}
+
+
+def test_the_same_seed_strikes_the_same_points() -> None:
+    first, second = targets(random.Random(5)), targets(random.Random(5))
+    assert [next(first) for _ in range(100)] == [next(second) for _ in range(100)]
+
+
+def test_documents_tell_of_their_versions() -> None:
+    text = text_of("d", 3, random.Random(1))
+    parts = parts_in([text.content])
+    assert {part.version for part in parts} == {3}
+    assert {part.number for part in parts} == set(range(PARTS))
+
+
+@pytest.mark.parametrize("breach", BREACHES)
+def test_a_single_breach_is_no_clean_verdict(breach: str) -> None:
+    assert Verdict().clean
+    assert Verdict().note(breach, "an example").breaches == {breach: 1}
+
+
+def test_a_later_look_counts_documents_anew_and_adds_up_the_rest() -> None:
+    total = Verdict(accepted=3, queries=5, lost=1).then(Verdict(accepted=4, queries=2))
+    assert (total.accepted, total.queries, total.lost) == (4, 7, 1)
+
+
+def test_the_forgetful_server_differs_only_in_when_it_syncs(tmp_path: Path) -> None:
+    always, default = NatsServer(tmp_path).config(), ForgetfulServer(tmp_path).config()
+    assert set(always.splitlines()) - set(default.splitlines()) == {"  sync_interval: always"}
