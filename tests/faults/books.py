@@ -26,7 +26,6 @@ class Books:
     deleted: set[str] = field(default_factory=set)
     uncertain: set[str] = field(default_factory=set)
     questions: set[str] = field(default_factory=set)
-    refused: int = 0
 
     def accepted(self, promise: Promise) -> None:
         self.promises.setdefault(promise.document_id, []).append(promise)

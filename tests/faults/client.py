@@ -21,6 +21,11 @@ PATIENCE_S = 30.0
 PAUSE_S = 0.1
 ACCEPTED = 202
 UNAVAILABLE = 503
+TOO_MANY = 429
+UNCERTAIN = frozenset({0, UNAVAILABLE})
+"""After these it is not known whether it happened."""
+LATER = UNCERTAIN | {TOO_MANY}
+"""After these a patient client comes back."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +63,8 @@ class Client:
         if reply.status == ACCEPTED:
             sha256 = hashlib.sha256(text.content.encode()).hexdigest()
             self.books.accepted(Promise(document_id=text.document_id, version=reply.body["version"], sha256=sha256))
-        elif reply.status in (0, UNAVAILABLE):
+        elif reply.status in UNCERTAIN:
             self.books.uncertain.add(text.document_id)
-            self.books.refused += 1
         return reply
 
     async def submit_surely(self, text: Text) -> None:
@@ -108,7 +112,7 @@ class Client:
     async def _until_accepted(self, what: str, attempt: Any) -> None:
         deadline = time.monotonic() + PATIENCE_S
         while not (reply := await attempt()).ok:
-            if time.monotonic() > deadline or reply.status not in (0, UNAVAILABLE):
+            if time.monotonic() > deadline or reply.status not in LATER:
                 raise AssertionError(f"{what}: {reply.status} {reply.body}")
             await asyncio.sleep(PAUSE_S)
 

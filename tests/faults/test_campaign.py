@@ -12,7 +12,7 @@ from tests.faults.rows.races import Overtaking
 from tests.faults.rows.repeats import Twice
 from tests.faults.rows.signals import Sigterm
 
-TRIAL = Trial(seed=1, runs=12)
+TRIAL = Trial(seed=1, runs=8)
 SAMPLE: tuple[type[Row], ...] = (Kills, Sigterm, BrokerKills, Twice, RaisingPoison, Overtaking)
 
 

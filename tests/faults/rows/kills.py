@@ -133,6 +133,8 @@ class Killing:
         strike = await (self._at(target) if target.point else self._idle(target.service))
         self.outcome.kills += 1
         await asyncio.gather(self._resumed(strike), self._served(target, strike))
+        note = f"longest after {target.name} in s"
+        self.outcome.notes[note] = max(self.outcome.notes.get(note, 0.0), round(time.time() - strike.at, 1))
 
     async def _idle(self, service: str) -> Strike:
         name = self.stack.seed.choice(self.stack.fleet.names(service))

@@ -14,6 +14,7 @@ from tests.faults.points import BY_NAME, Work
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import PROCESSES, Stack, running
 from tests.faults.verdict import Verdict
+from tests.faults.worker import GATEWAY
 from tests.faults.workload import Workload
 from tests.support.waiting import until
 
@@ -45,6 +46,7 @@ class Sigterm(Row):
                 for name in PROCESSES:
                     await asyncio.sleep(LOADED_S)
                     await self._restart(stack, name, outcome)
+                await stack.fleet.ready()
             outcome.verdict = await stack.examine()
             again = [d for d in stack.deliveries() if d[2] > 1 and d[0] != topology.PURGE_WORKERS.durable]
             outcome.require(not again, f"delivered again (consumer, sequence, attempt): {again}")
@@ -56,7 +58,9 @@ class Sigterm(Row):
         drained_s = time.monotonic() - begun
         outcome.require(code == 0, f"{name} ended with {code}")
         outcome.require(drained_s <= DRAIN_S, f"{name} took {drained_s:.1f} s to drain")
-        await stack.start(name)
+        stack.launch(name)
+        if name == GATEWAY:
+            await stack.gateway_ready()
         outcome.notes[f"{name} drained in s"] = round(drained_s, 2)
 
 
