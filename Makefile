@@ -33,7 +33,8 @@ bench: $(INSTALLED) ## Measure side by side: a table, and build/bench.json
 	$(BIN)/python -m benchmarks
 
 faults: $(INSTALLED) ## Break a running stack hundreds of times: a table, and build/faults.json (SEED=1 RUNS=240)
-	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS))
+	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) \
+	  $(if $(PRODUCTION_TIMES),--production-times)
 
 docs: $(INSTALLED) ## Write the generated parts of docs/
 	$(BIN)/python -m contracts.snapshots docs/contracts

@@ -84,6 +84,11 @@ def no_reconciler() -> None:
     wrap("workers.keeper.reconciliation.reconciler:Reconciler.run", lambda _: _nothing)
 
 
+def no_watchdog() -> None:
+    """A consumer that vanishes stays away."""
+    wrap("messaging.watchdog:Watchdog.run", lambda _: _nothing)
+
+
 def publish_blindly() -> None:
     """Hand ingest requests to the socket and call them stored."""
 
@@ -116,6 +121,7 @@ MANNERS: Mapping[str, Callable[[], None]] = {
         no_purge,
         deaf_to_advisories,
         no_reconciler,
+        no_watchdog,
         publish_blindly,
     )
 }

@@ -23,8 +23,6 @@ from tests.faults.books import Books
 from tests.faults.index_rows import IndexRows, read_rows
 from tests.faults.verdict import Verdict
 
-SETTLE_S = 60.0
-"""How long everything may take to come to rest after the last fault; what has not by then never does."""
 END_MARGIN = timedelta(seconds=1)
 POLL_S = 0.2
 QUEUES = (topology.INGEST, topology.EMBED, topology.QUERY, topology.GENERATE)
@@ -48,7 +46,7 @@ class Oracle:
         self._accepted_after = 0
         self._ends_after = 0
 
-    async def examine(self, *, settle_s: float = SETTLE_S) -> Verdict:
+    async def examine(self, *, settle_s: float) -> Verdict:
         """Wait until all is at rest, at most `settle_s`, then judge."""
         await self.settled(settle_s)
         verdict = Verdict()

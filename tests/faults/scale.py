@@ -13,6 +13,7 @@ PRODUCTION_VARIABLE = "WAGGLE_TEST_PRODUCTION_TIMES"
 SCALED_ACK_WAIT_S = 3.0
 SCALED_KEPT_S = 2.0
 SCALED_WATCH_S = 1.0
+SETTLE_S = 60.0
 SCALED_RHYTHM = Rhythm(
     pause_s=1.0, index_pause_s=3.0, uploads_pause_s=3.0, settled_s=5.0, orphaned_s=10.0, confirm_s=0.5
 )
@@ -36,6 +37,11 @@ class Scale:
     @property
     def longest_ack_wait_s(self) -> float:
         return max(consumer.ack_wait_s for consumer in self.table.consumers)
+
+    @property
+    def settle_s(self) -> float:
+        """How long everything may take to come to rest after the last fault; what has not by then never does."""
+        return SETTLE_S + 4 * self.longest_ack_wait_s
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -81,10 +81,13 @@ class Stack:
     async def gateway_ready(self) -> None:
         await until(self.client.ready, timeout_s=READY_TIMEOUT_S, what=self.fleet.log_tail(GATEWAY))
 
-    async def examine(self, **options: float) -> Verdict:
-        """The oracle's verdict, with what the searcher has seen since the last one."""
+    async def examine(self, *, settle_s: float | None = None) -> Verdict:
+        """The oracle's verdict, with what the searcher has seen since the last one.
+
+        `settle_s` is how long all may take to come to rest; by default as long as anything could.
+        """
         async with self.searcher.resting():
-            verdict = await self.oracle.examine(**options)
+            verdict = await self.oracle.examine(settle_s=self.scale.settle_s if settle_s is None else settle_s)
         seen, self.searcher.verdict = self.searcher.verdict, Verdict()
         return verdict + seen
 

@@ -12,6 +12,7 @@ from tests.faults.rows.controls import (
     NoPurge,
     NoReconciler,
     NoVisibilityCheck,
+    NoWatchdog,
     RandomIds,
 )
 from tests.faults.rows.deaths import AdvisoriesLost, Exhausted, OnlyAKeeper
@@ -45,6 +46,7 @@ CONTROLS: tuple[type[Row], ...] = (
     AckFirst,
     RandomIds,
     NoVisibilityCheck,
+    NoWatchdog,
     NoPurge,
     NoReconciler,
     NoKeeper,

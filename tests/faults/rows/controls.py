@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from contracts import topology
 from tests.faults.plans import Action, Plan
 from tests.faults.row import Control, Outcome, Trial
 from tests.faults.rows.broker import IMPATIENT, cut_off_request
@@ -106,6 +107,19 @@ class NoReconciler(Control):
             await stack.client.submit(Workload(stack).fresh())
             await stack.struck(plan)
             return Outcome(verdict=await stack.examine(settle_s=SETTLE_S), kills=1)
+
+
+class NoWatchdog(Control):
+    name = "control: no watchdog"
+    fault = "the ingest consumer is deleted on the server, and its worker does not look after it"
+    passes = "the oracle sees the document hang"
+    sees = "lost"
+
+    async def run(self, trial: Trial) -> Outcome:
+        async with running(seed=trial.seed, scale=trial.scale, manners={"ingest": ("no_watchdog",)}) as stack:
+            await stack.broker.js.delete_consumer(topology.INGEST.name, topology.INGEST_WORKERS.durable)
+            await Workload(stack).submit()
+            return Outcome(verdict=await stack.examine(settle_s=SETTLE_S))
 
 
 class BlindPublish(Control):

@@ -20,7 +20,7 @@ from tests.faults.worker import GATEWAY
 from tests.faults.workload import Workload
 from tests.support.waiting import until
 
-REACHED_TIMEOUT_S = 40.0
+REACHED_TIMEOUT_S = 90.0
 DRIVE_EVERY_S = 2.0
 KILLS_PER_ROUND = 12
 ENTERED = "gateway.entered"

@@ -26,7 +26,7 @@ PARTS = 4
 """One batch for each document, so that the poisoned one is one message at each stage."""
 MAX_DELIVER = 6
 """Few, so that a poison message is found out soon; enough for what died with it to be told from it."""
-LETTERS_TIMEOUT_S = 120.0
+LETTERS_TIMEOUT_S = 400.0
 
 
 class Poison(Row):

@@ -132,7 +132,7 @@ async def stale_write(stack: Stack) -> Verdict:
         return bool(await stack.oracle.settled(0))
 
     async with stack.searcher.resting():
-        await until(at_rest, timeout_s=60, what="the earlier version is purged")
+        await until(at_rest, timeout_s=stack.scale.settle_s, what="the earlier version is purged")
     stack.fleet.thaw(frozen)
     await until(lambda: _is_awake(stack, frozen), timeout_s=30)
     await work.is_ready(await work.submit())
