@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -80,6 +80,18 @@ class BrokerSettings(Settings):
     publish_timeout_s: float = Field(
         default=5.0, gt=0, description="How long to wait for the broker to store a message.", examples=[5]
     )
+    replicas: int | None = Field(
+        default=None,
+        description="Copies of every stream and bucket in a NATS cluster: 1, 3 or 5. Unset leaves them as they are.",
+        examples=[3],
+    )
+
+    @field_validator("replicas")
+    @classmethod
+    def _is_odd(cls, replicas: int | None) -> int | None:
+        if replicas not in (None, 1, 3, 5):
+            raise ValueError("must be 1, 3 or 5: an even number survives no more losses than one less")
+        return replicas
 
 
 class StateSettings(Settings):

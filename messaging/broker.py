@@ -35,8 +35,9 @@ log = structlog.get_logger(__name__)
 class Broker:
     """A connected broker. Construct it with `Broker.connect`."""
 
-    def __init__(self, connection: Connection, *, publish_timeout_s: float) -> None:
+    def __init__(self, connection: Connection, *, publish_timeout_s: float, replicas: int | None = None) -> None:
         self._connection = connection
+        self.replicas = replicas
         self.publish_timeout_s = publish_timeout_s
         self.js: JetStreamContext = connection.nc.jetstream(timeout=publish_timeout_s)
         self.clock = BrokerClock(connection.nc)
@@ -50,7 +51,7 @@ class Broker:
         Raises `ConnectionRefusedByBrokerError` for wrong credentials. `on_closed`: see `Connection`.
         """
         connection = await Connection.open(settings, name=name, on_closed=on_closed)
-        broker = cls(connection, publish_timeout_s=settings.publish_timeout_s)
+        broker = cls(connection, publish_timeout_s=settings.publish_timeout_s, replicas=settings.replicas)
         try:
             await broker.clock.sync(timeout_s=settings.publish_timeout_s)
         except BrokerUnavailableError as error:

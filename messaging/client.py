@@ -24,6 +24,11 @@ class HeaderedClient(Client):
                 headers[key] = value.strip().decode("utf-8", "replace")
         return headers
 
+    @classmethod
+    def headers_of(cls, block: bytes) -> dict[str, str]:
+        """The headers in a block as streams store it: `NATS/1.0`, then one a line."""
+        return cls._parse_header_lines(block.partition(b"\r\n")[2])
+
 
 @lru_cache(maxsize=1024)
 def _name(raw: bytes) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nats.js import api
@@ -16,12 +17,12 @@ _COMMON: dict[str, Any] = {
     "storage": api.StorageType.FILE,
     "max_msgs": UNLIMITED,
     "max_msg_size": UNLIMITED,
-    "allow_direct": True,  # single messages are read by subject without a consumer
+    "allow_direct": True,  # single messages are read by subject without a consumer; see `replicated`
 }
 
 
 def stream_config(stream: topology.Stream) -> api.StreamConfig:
-    """The whole configuration of a stream of the table, but for the number of replicas, which is the operator's."""
+    """The whole configuration of a stream of the table, but for the number of replicas: see `replicated`."""
     return api.StreamConfig(
         name=stream.name,
         description=stream.why,
@@ -74,6 +75,17 @@ def object_bucket_config(bucket: topology.ObjectBucket) -> api.StreamConfig:
         allow_rollup_hdrs=True,
         **_COMMON,
     )
+
+
+def replicated(config: api.StreamConfig, replicas: int) -> api.StreamConfig:
+    """The configuration for that many replicas.
+
+    Any replica may answer a direct get, one that lags as well: with several of them it is switched off, and readers
+    turn to the leader. The broker has asynchronous persistence for a single replica only.
+    """
+    if replicas == 1:
+        return replace(config, num_replicas=1)
+    return replace(config, num_replicas=replicas, allow_direct=False, persist_mode=None)
 
 
 def consumer_config(consumer: topology.Consumer) -> api.ConsumerConfig:

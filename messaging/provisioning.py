@@ -21,6 +21,7 @@ from messaging import furniture
 from messaging.broker import Broker
 from messaging.errors import BrokerUnavailableError, ProvisioningError
 from messaging.losses import losses
+from messaging.replacing import replaced_when_empty
 
 ERR_STREAM_EXISTS = 10058
 RACES = 5
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 async def provision(broker: Broker, table: topology.Topology = topology.Topology()) -> list[str]:  # noqa: B008 (frozen)
     """Apply the table and return what was done, one line each; nothing when all matched.
+
+    `WAGGLE_REPLICAS` decides the number of replicas; unset, a stream keeps what it has (a new one: 1).
 
     Raises `ProvisioningError` naming the setting and both values when a change is refused; what was applied before
     stays. Raises `BrokerUnavailableError` when the broker does not answer.
@@ -89,10 +92,11 @@ async def _apply_stream(broker: Broker, wanted: api.StreamConfig) -> list[str]:
         try:
             info = await broker.js.stream_info(str(wanted.name))
         except nats.js.errors.NotFoundError:
-            if await _created(broker, wanted):
+            if await _created(broker, furniture.replicated(wanted, broker.replicas or 1)):
                 return [f"created stream {wanted.name}"]
             continue
-        return await _correct_stream(broker, wanted, info)
+        replicas = broker.replicas or info.config.num_replicas or 1
+        return await _correct_stream(broker, furniture.replicated(wanted, replicas), info)
     raise ProvisioningError(f"stream {wanted.name}: somebody else keeps creating and deleting it")
 
 
@@ -114,10 +118,8 @@ async def _correct_stream(broker: Broker, wanted: api.StreamConfig, info: api.St
     for setting in _IMMUTABLE:
         if setting in changes:
             have, want = changes[setting]
-            raise ProvisioningError(
-                f"stream {wanted.name}: {setting} is {have} and cannot be changed to {want} in place: "
-                "drain the stream, delete it, and provision again"
-            )
+            why = f"stream {wanted.name}: {setting} is {have} and cannot be changed to {want} in place"
+            return await replaced_when_empty(broker, wanted, info, why)
     lost = await losses(broker, info, wanted, changes)
     if lost:
         raise ProvisioningError(f"stream {wanted.name}: {lost}. Remove those messages first, or keep the setting")
@@ -147,7 +149,7 @@ def differences(wanted: Any, live: Any) -> dict[str, tuple[Any, Any]]:
     """
     found = {}
     for field in fields(wanted):
-        if field.name in _NOT_OURS:
+        if field.name in _NOT_OURS or (field.name == "num_replicas" and wanted.num_replicas is None):
             continue
         have, want = _plain(getattr(live, field.name)), _plain(getattr(wanted, field.name))
         if have != want:
@@ -155,10 +157,9 @@ def differences(wanted: Any, live: Any) -> dict[str, tuple[Any, Any]]:
     return found
 
 
-_NOT_OURS = frozenset(
-    {"num_replicas", "placement", "metadata", "max_consumers", "first_seq", "compression", "pause_until"}
-)
-"""Settings of the broker itself, and those that operators change: replicas, placement, a paused consumer."""
+_NOT_OURS = frozenset({"placement", "metadata", "max_consumers", "first_seq", "compression", "pause_until"})
+"""Settings of the broker itself, and those that operators change: placement, a paused consumer. So are the replicas of
+consumers, which usually have their stream's."""
 _NOTHING = (None, False, 0, "", "none", "default", (), -1)
 
 

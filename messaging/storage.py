@@ -1,37 +1,31 @@
 """Reading what streams hold, without consumers.
 
-Everything here is the broker's direct get (ADR-31 of the NATS architecture repository): one request, answered from the
-stream's own index. It needs no right to create consumers, can be restricted per stream and subject, and its position is a
-stream sequence in the caller's hands, so nothing is missed over a reconnect or a broker restart.
+A reader never misses what it, or whoever told it, has written. Of a stream with one replica that is had from direct gets;
+a stream with several does not allow those, and its leader is asked. It needs no right to create consumers, can be
+restricted per stream, and a reader's position is a stream sequence in its own hands, so nothing is missed over a reconnect
+or a broker restart.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TypeVar
 
 import nats.errors
 import nats.js.errors
-from nats.aio.msg import Msg
 
 from contracts.errors import TransientError
 from messaging.broker import Broker
 from messaging.cancelling import heeding_cancellation
 from messaging.clock import parse_time
+from messaging.direct_reads import DirectReads, NobodyAnswersError
 from messaging.errors import BrokerUnavailableError
+from messaging.leader_reads import LeaderReads
 from messaging.live import Live, listening
-from messaging.replies import Replies
-
-SUBJECTS_PER_REPLY = 100_000
-"""How many subjects the broker tells at once (nats-server, JSMaxSubjectDetails)."""
-
-MAX_SUBJECTS = 1000
-"""Most subjects in one request for latest messages; the broker's own limit is 1024 results."""
+from messaging.stored import Stored, unreadable
 
 POLL_S = 1.0
 """How often a follower looks by itself, should a wake-up have been lost."""
@@ -39,85 +33,42 @@ POLL_S = 1.0
 SETTLE_S = 0.005
 """Subscribers hear of a message before the stream has stored it: look this much later, then in doubling steps."""
 
-_ADDED_HEADERS = frozenset(
-    {"Nats-Stream", "Nats-Subject", "Nats-Sequence", "Nats-Last-Sequence", "Nats-Time-Stamp", "Nats-Num-Pending"}
-)
-_DIRECT_GET = "$JS.API.DIRECT.GET"
-_END_OF_BATCH = "204"
-_NOT_FOUND = "404"
-_NO_RESPONDERS = "503"
+Reads = DirectReads | LeaderReads
+T = TypeVar("T")
 
 
 class StreamResetError(TransientError):
     """The stream is younger than the position asked for: it was wiped or made anew. Start again from its beginning."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """A message as the stream holds it; `pending` counts those that matched after it when it was read."""
-
-    subject: str
-    sequence: int
-    headers: Mapping[str, str]
-    data: bytes
-    pending: int = 0
-
-    @property
-    def stored_at(self) -> datetime:
-        """When the broker stored it (its own clock)."""
-        return parse_time(self.headers["Nats-Time-Stamp"])
-
-    @property
-    def published_headers(self) -> dict[str, str]:
-        """Those that the publisher set, without what the broker adds on reading."""
-        return {name: value for name, value in self.headers.items() if name not in _ADDED_HEADERS}
-
-
 class Storage:
-    """Direct reads of one connection's streams. All reads raise `BrokerUnavailableError` when there is no answer."""
+    """Reads of one connection's streams. All raise `BrokerUnavailableError` when there is no answer."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._replies = Replies(broker)
+        self._direct = DirectReads(broker)
+        self._leader = LeaderReads(broker)
+        self._led: set[str] = set()
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The newest message of one subject, or None."""
-        self._require_connection(stream)
-        try:
-            request = self._broker.nc.request(f"{_DIRECT_GET}.{stream}.{subject}", timeout=self._timeout_s)
-            reply = await heeding_cancellation(request)
-        except (nats.errors.Error, OSError) as error:
-            raise _unavailable(stream, error) from error
-        status = _status(reply)
-        if status == _NOT_FOUND:
-            return None
-        if status is not None:
-            raise _unavailable(stream, f"status {status}")
-        return _stored(reply)
+        return await self._read(stream, lambda reads: reads.last(stream, subject))
 
     async def latest(self, stream: str, subjects: Sequence[str]) -> list[Stored]:
-        """The newest message of each subject that has one, in one request per `MAX_SUBJECTS` subjects."""
-        found: list[Stored] = []
-        for start in range(0, len(subjects), MAX_SUBJECTS):
-            part = list(subjects[start : start + MAX_SUBJECTS])
-            found += await self._request(stream, {"multi_last": part})
-        return found
+        """The newest message of each subject that has one."""
+        return await self._read(stream, lambda reads: reads.latest(stream, subjects))
 
     async def following(
         self, stream: str, subject: str, *, after: int = 0, since: datetime | None = None, limit: int = 256
     ) -> list[Stored]:
         """Up to `limit` messages of a subject (wildcards allowed) in order, after a sequence or since a time."""
-        request: dict[str, Any] = {"next_by_subj": subject, "batch": limit}
-        if since is None:
-            request["seq"] = after + 1
-        else:
-            request["start_time"] = since.isoformat()
-        return await self._request(stream, request)
+        return await self._read(
+            stream, lambda reads: reads.following(stream, subject, after=after, since=since, limit=limit)
+        )
 
     async def at(self, stream: str, sequence: int) -> Stored | None:
         """The message with this sequence, or None when the stream does not hold it (any more)."""
-        found = await self.following(stream, ">", after=sequence - 1, limit=1)
-        return found[0] if found and found[0].sequence == sequence else None
+        return await self._read(stream, lambda reads: reads.at(stream, sequence))
 
     async def remove(self, stream: str, sequence: int) -> None:
         """Remove one message; one that is gone already is no error."""
@@ -126,14 +77,13 @@ class Storage:
             await heeding_cancellation(self._broker.js.delete_msg(stream, sequence))
         except nats.js.errors.APIError as error:
             if await self.at(stream, sequence) is not None:
-                raise _unavailable(stream, error) from error
+                raise unreadable(stream, error) from error
         except (nats.errors.Error, OSError) as error:
-            raise _unavailable(stream, error) from error
+            raise unreadable(stream, error) from error
 
     async def count(self, stream: str, subject: str) -> int:
         """How many messages of a subject (wildcards allowed) the stream holds."""
-        first = await self.following(stream, subject, limit=1)
-        return first[0].pending + 1 if first else 0
+        return await self._read(stream, lambda reads: reads.count(stream, subject))
 
     async def every(self, stream: str, subject: str, *, limit: int = 256) -> AsyncIterator[Stored]:
         """All messages of a subject (wildcards allowed) that the stream holds, in order, and those stored meanwhile."""
@@ -185,11 +135,7 @@ class Storage:
         try:
             await heeding_cancellation(self._broker.js.purge_stream(stream, subject=subject, seq=after))
         except (nats.errors.Error, OSError) as error:
-            raise _unavailable(stream, error) from error
-
-    @property
-    def _timeout_s(self) -> float:
-        return self._broker.publish_timeout_s
+            raise unreadable(stream, error) from error
 
     @property
     def _connections(self) -> int:
@@ -205,54 +151,34 @@ class Storage:
         try:
             return int((await heeding_cancellation(self._broker.js.stream_info(stream))).state.last_seq)
         except (nats.errors.Error, OSError) as error:
-            raise _unavailable(stream, error) from error
+            raise unreadable(stream, error) from error
 
     async def subjects(self, stream: str, subject: str) -> dict[str, int]:
         """The subjects that match a pattern, each with its number of messages."""
-        found: dict[str, int] = {}
-        while True:
-            request = {"subjects_filter": subject, "offset": len(found)}
-            part = (await self._info(stream, request))["state"].get("subjects") or {}
-            found |= part
-            if len(part) < SUBJECTS_PER_REPLY:
-                return found
+        self._require_connection(stream)
+        return await self._leader.subjects(stream, subject)
 
     async def created_at(self, stream: str) -> datetime:
         """When the stream was made, by the broker's clock."""
-        return parse_time((await self._info(stream, {}))["created"])
-
-    async def _info(self, stream: str, request: Mapping[str, Any]) -> dict[str, Any]:
         self._require_connection(stream)
+        return parse_time((await self._leader.info(stream, {}))["created"])
+
+    async def _read(self, stream: str, read: Callable[[Reads], Awaitable[T]]) -> T:
+        self._require_connection(stream)
+        if stream in self._led:
+            return await read(self._leader)
         try:
-            asked = self._broker.nc.request(
-                f"$JS.API.STREAM.INFO.{stream}", json.dumps(request).encode(), timeout=self._timeout_s
-            )
-            info: dict[str, Any] = json.loads((await heeding_cancellation(asked)).data)
-        except (nats.errors.Error, OSError) as error:
-            raise _unavailable(stream, error) from error
-        if "error" in info:
-            raise _unavailable(stream, info["error"].get("description", "unknown"))
-        return info
+            return await read(self._direct)
+        except NobodyAnswersError:
+            if (await self._leader.info(stream, {}))["config"].get("allow_direct"):
+                raise  # it has one replica, which is not up yet
+        self._led.add(stream)
+        return await read(self._leader)
 
     async def _require_reach(self, stream: str, after: int) -> None:
         last = await self.last_sequence(stream)
         if last < after:
             raise StreamResetError(f"{stream} ends at {last}, before {after}: it was made anew, read it from the start")
-
-    async def _request(self, stream: str, request: Mapping[str, Any]) -> list[Stored]:
-        self._require_connection(stream)
-        found: list[Stored] = []
-        try:
-            with await self._replies.expected() as (inbox, replies):
-                await self._broker.nc.publish(f"{_DIRECT_GET}.{stream}", json.dumps(request).encode(), reply=inbox)
-                async with asyncio.timeout(self._timeout_s):
-                    while (status := _status(reply := await replies.get())) is None:
-                        found.append(_stored(reply))
-        except (nats.errors.Error, OSError) as error:
-            raise _unavailable(stream, error) from error
-        if status not in (_END_OF_BATCH, _NOT_FOUND):
-            raise _unavailable(stream, f"status {status}")
-        return found
 
     @asynccontextmanager
     async def _woken_by(self, subject: str | None) -> AsyncIterator[asyncio.Event]:
@@ -273,22 +199,4 @@ async def _woken_within(woken: asyncio.Event, timeout_s: float) -> bool:
         return False
 
 
-def _status(reply: Msg) -> str | None:
-    return reply.headers.get("Status") if reply.headers else None
-
-
-def _stored(reply: Msg) -> Stored:
-    headers = reply.headers or {}
-    return Stored(
-        subject=headers["Nats-Subject"],
-        sequence=int(headers["Nats-Sequence"]),
-        headers=headers,
-        data=reply.data,
-        pending=int(headers.get("Nats-Num-Pending", 0)),
-    )
-
-
-def _unavailable(stream: str, why: object) -> BrokerUnavailableError:
-    missing = why == f"status {_NO_RESPONDERS}" or isinstance(why, nats.js.errors.NotFoundError)
-    reason = "it is not provisioned, or does not allow direct reads" if missing else why
-    return BrokerUnavailableError(f"{stream} cannot be read: {reason}")
+__all__ = ["Storage", "Stored", "StreamResetError"]
