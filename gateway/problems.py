@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.errors import TransientError
+from messaging.errors import BrokerFullError, MessageTooLargeError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -46,6 +47,7 @@ class ProblemCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY = "too_many_requests"
     UNAVAILABLE = "temporarily_unavailable"
+    STORAGE_FULL = "storage_full"
     INTERNAL = "internal_error"
     HTTP = "http_error"
 
@@ -153,7 +155,10 @@ def unavailable(detail: str, *, retry_after_s: float = 2.0, **extensions: object
 
 def of_transient(error: TransientError) -> Problem:
     """Something behind the gateway is away or full."""
-    return unavailable(f"{str(error)[:1].upper()}{str(error)[1:]}.", retry_after_s=error.retry_after_s or 2.0)
+    problem = unavailable(f"{str(error)[:1].upper()}{str(error)[1:]}.", retry_after_s=error.retry_after_s or 2.0)
+    if isinstance(error, BrokerFullError):
+        problem.code = ProblemCode.STORAGE_FULL
+    return problem
 
 
 def of_validation(error: ValidationError) -> Problem:
@@ -200,6 +205,9 @@ def install(app: FastAPI) -> None:
         log.warning("refused for now", reason=str(error))
         return of_transient(error).response()
 
+    async def on_too_large(_: Request, error: Exception) -> Response:
+        return too_large(f"This is more than fits into one message: {error}.").response()
+
     async def on_gone(_: Request, __: Exception) -> Response:
         return Response(status_code=400)
 
@@ -212,5 +220,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_parameters)
     app.add_exception_handler(TransientError, on_transient)
+    app.add_exception_handler(MessageTooLargeError, on_too_large)
     app.add_exception_handler(ClientGoneError, on_gone)
     app.add_exception_handler(Exception, on_bug)

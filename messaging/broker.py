@@ -20,14 +20,19 @@ from messaging.cancelling import heeding_cancellation
 from messaging.clock import BrokerClock
 from messaging.connection import Connection
 from messaging.errors import (
+    BrokerFullError,
     BrokerUnavailableError,
     MessageTooLargeError,
     PublishRefusedError,
     StreamFullError,
+    SubjectTakenError,
 )
 
 ERR_STREAM_STORE_FAILED = 10077
 ERR_WRONG_LAST_SEQUENCE = 10071
+ERR_NO_STORAGE = frozenset({10023, 10047})
+_PER_SUBJECT = "per subject"
+"""What tells the refusal of a second message of a subject from that of a full stream; both have one number."""
 
 log = structlog.get_logger(__name__)
 
@@ -150,7 +155,13 @@ class Broker:
 def _refusal(error: nats.js.errors.APIError, subject: str, stream: str) -> Exception:
     description = error.description or str(error)
     if error.err_code == ERR_STREAM_STORE_FAILED:
-        return StreamFullError(f"{stream} refused {subject}: {description}")
+        kind = SubjectTakenError if _PER_SUBJECT in description else StreamFullError
+        return kind(f"{stream} refused {subject}: {description}")
+    if error.err_code in ERR_NO_STORAGE:
+        return BrokerFullError(
+            f"the broker has no storage left for {stream} ({description}): make room on its disk, or raise its "
+            "`max_file_store`"
+        )
     if error.code is not None and error.code >= 500:
         return BrokerUnavailableError(f"{stream} cannot store {subject} now: {description}")
     return PublishRefusedError(f"{stream} refused {subject}: {description}", err_code=error.err_code)

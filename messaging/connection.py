@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,8 @@ RECONNECT_WAIT_S = 0.5
 PING_INTERVAL_S = 10
 MAX_OUTSTANDING_PINGS = 2
 DRAIN_TIMEOUT_S = 5
+ADVISE_EVERY_S = 15.0
+"""How often a process says that it waits for a broker that is not there."""
 EXIT_CONNECTION_CLOSED = 70
 """Exit code (EX_SOFTWARE) of a process whose connection was closed for good; whatever runs it starts it again."""
 
@@ -45,6 +48,8 @@ class Connection:
         self._on_closed = on_closed or _exit_process
         self._established = False
         self._closing = False
+        self._advise_at = 0.0
+        self._advice = ""
 
     @classmethod
     async def open(
@@ -55,6 +60,7 @@ class Connection:
         Raises `ConnectionRefusedByBrokerError` when the broker answers but refuses the credentials.
         """
         connection = cls(name=name, on_closed=on_closed)
+        connection._advice = f"nobody answers at {settings.nats_url}: start the broker, or correct WAGGLE_NATS_URL"
         try:
             await connection.nc.connect(**connection._options(settings))
         except BaseException:  # refused, or no longer wanted: leave no socket behind
@@ -97,7 +103,11 @@ class Connection:
                 f"the broker refuses the credentials ({reason}): check WAGGLE_NATS_USER, WAGGLE_NATS_PASSWORD, "
                 "WAGGLE_NATS_TOKEN, WAGGLE_NATS_CREDENTIALS or WAGGLE_NATS_NKEY_SEED"
             ) from error
-        log.warning("broker connection", error=type(error).__name__, reason=str(error))
+        if self._established:
+            log.warning("broker connection", error=type(error).__name__, reason=str(error))
+        elif time.monotonic() >= self._advise_at:
+            self._advise_at = time.monotonic() + ADVISE_EVERY_S
+            log.warning("waiting for the broker", reason=str(error) or type(error).__name__, advice=self._advice)
 
     async def _on_disconnected(self) -> None:
         if not self._closing:

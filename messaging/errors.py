@@ -6,6 +6,8 @@ TransientError
 │   └── BackendAwayError        a backend's circuit breaker is open
 ├── HandedBackError             held while the process is to end: the message goes back at once
 └── StreamFullError             the stream refuses because it is at its limit; nothing was stored
+    ├── SubjectTakenError       it takes one message per subject, and there is one, or one on its way
+    └── BrokerFullError         no stream can store anything: the broker has no storage left
 PermanentError
 └── MessageTooLargeError    above the broker's payload limit
 WaggleError
@@ -52,6 +54,14 @@ class BrokerUnavailableError(AwayError):
 
 class StreamFullError(TransientError):
     """The stream is at its limit and refused the message; nothing was stored."""
+
+
+class SubjectTakenError(StreamFullError):
+    """The stream takes one message per subject, and has one, or is about to: its replicas may not have stored it yet."""
+
+
+class BrokerFullError(StreamFullError):
+    """The broker has no storage left for any stream; nothing was stored."""
 
 
 class MessageTooLargeError(PermanentError):

@@ -13,12 +13,23 @@ UNLIMITED = -1
 MAX_WAITING_PULLS = 2048
 """How many pull requests of all replicas together may wait at one consumer."""
 
+LEAST_PAYLOAD_BYTES = 1024 * 1024
+"""The broker's own default. Documents travel by reference, but batches of chunks, answers and dead letters need it."""
+
 _COMMON: dict[str, Any] = {
     "storage": api.StorageType.FILE,
     "max_msgs": UNLIMITED,
     "max_msg_size": UNLIMITED,
     "allow_direct": True,  # single messages are read by subject without a consumer; see `replicated`
 }
+
+
+def payload_advice(max_payload: int) -> str:
+    """What to say of a broker that takes smaller messages only."""
+    return (
+        f"the broker takes messages of {max_payload} bytes at most, and Waggle needs {LEAST_PAYLOAD_BYTES}: "
+        "set `max_payload: 1MB` in its configuration"
+    )
 
 
 def stream_config(stream: topology.Stream) -> api.StreamConfig:

@@ -23,6 +23,9 @@ from messaging.stored import Stored, unreadable
 AT_ONCE = 32
 """Most requests for latest messages that are under way at once."""
 
+ASK_AGAIN_S = 1.0
+"""How long an unanswered request is waited for before it is repeated."""
+
 SUBJECTS_PER_REPLY = 100_000
 """How many subjects the broker tells at once (nats-server, JSMaxSubjectDetails)."""
 
@@ -93,14 +96,21 @@ class LeaderReads:
         raise unreadable(stream, error.get("description", "unknown"))
 
     async def _ask(self, subject: str, stream: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            asked = self._broker.nc.request(
-                subject, json.dumps(request).encode(), timeout=self._broker.publish_timeout_s
-            )
-            reply: dict[str, Any] = json.loads((await heeding_cancellation(asked)).data)
-        except (nats.errors.Error, OSError) as error:
-            raise unreadable(stream, error) from error
-        return reply
+        """Asked anew every second: while a new leader is elected nobody answers, and a request is not kept for it."""
+        body, left_s = json.dumps(request).encode(), self._broker.publish_timeout_s
+        while True:
+            wait_s = min(ASK_AGAIN_S, left_s)
+            try:
+                asked = self._broker.nc.request(subject, body, timeout=wait_s)
+                reply: dict[str, Any] = json.loads((await heeding_cancellation(asked)).data)
+            except nats.errors.TimeoutError as error:
+                left_s -= wait_s
+                if left_s <= 0:
+                    raise unreadable(stream, f"no answer within {self._broker.publish_timeout_s:g} s") from error
+            except (nats.errors.Error, OSError) as error:
+                raise unreadable(stream, error) from error
+            else:
+                return reply
 
 
 def _stored(message: Mapping[str, Any]) -> Stored:

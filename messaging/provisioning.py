@@ -40,6 +40,8 @@ async def provision(broker: Broker, table: topology.Topology = topology.Topology
     Raises `ProvisioningError` naming the setting and both values when a change is refused; what was applied before
     stays. Raises `BrokerUnavailableError` when the broker does not answer.
     """
+    if broker.nc.max_payload < furniture.LEAST_PAYLOAD_BYTES:
+        raise ProvisioningError(furniture.payload_advice(broker.nc.max_payload))
     done = []
     for config in furniture.every_stream(table):
         done += await _answered(_apply_stream(broker, config), f"stream {config.name}")
@@ -124,7 +126,7 @@ async def _correct_stream(broker: Broker, wanted: api.StreamConfig, info: api.St
     if lost:
         raise ProvisioningError(f"stream {wanted.name}: {lost}. Remove those messages first, or keep the setting")
     await broker.js.update_stream(replace(info.config, **{name: getattr(wanted, name) for name in changes}))
-    return [f"updated stream {wanted.name}: {_described(changes)}"]
+    return [f"updated stream {wanted.name}: {described(changes)}"]
 
 
 async def _apply_consumer(broker: Broker, consumer: topology.Consumer) -> list[str]:
@@ -139,7 +141,7 @@ async def _apply_consumer(broker: Broker, consumer: topology.Consumer) -> list[s
     if not changes:
         return []
     await broker.js.add_consumer(consumer.stream.name, wanted)
-    return [f"updated {name}: {_described(changes)}"]
+    return [f"updated {name}: {described(changes)}"]
 
 
 def differences(wanted: Any, live: Any) -> dict[str, tuple[Any, Any]]:
@@ -175,5 +177,6 @@ def _plain(value: Any) -> Any:
     return None if value in _NOTHING else value
 
 
-def _described(changes: dict[str, tuple[Any, Any]]) -> str:
+def described(changes: dict[str, tuple[Any, Any]]) -> str:
+    """Such differences in words."""
     return ", ".join(f"{name} {have} -> {want}" for name, (have, want) in changes.items())

@@ -6,6 +6,8 @@ first terminal is the terminal; the broker itself copies it to the answer subjec
 
 from __future__ import annotations
 
+import asyncio
+
 from pydantic import ValidationError
 
 from contracts import subjects, topology
@@ -13,8 +15,11 @@ from contracts.answers import TERMINAL, Cancelled, Completed, Failed
 from contracts.errors import ErrorCode
 from contracts.identifiers import digest
 from messaging.broker import Broker
-from messaging.errors import StreamFullError
+from messaging.errors import BrokerUnavailableError, SubjectTakenError
 from messaging.storage import Storage
+
+LOOKS, LOOK_S = 20, 0.05
+"""How often and how far apart a terminal is looked for that another one was refused for."""
 
 AnyTerminal = Completed | Failed | Cancelled
 
@@ -38,17 +43,22 @@ class Terminals:
         headers = {subjects.HEADER_MESSAGE_ID: message_id}
         try:
             await self._broker.publish_bytes(subject, payload, stream=topology.TERMINALS.name, headers=headers)
-        except StreamFullError:
-            stored = await self.find(terminal.tenant, terminal.query_id)
-            if stored is None:
-                raise
-            return stored == terminal
+        except SubjectTakenError:
+            return await self._stored(terminal.tenant, terminal.query_id) == terminal
         return True
 
     async def find(self, tenant: str, query_id: str) -> AnyTerminal | None:
         """How a query ended, or None while it has not (or after its terminal has aged out)."""
         stored = await self._storage.last(topology.TERMINALS.name, subjects.terminal(tenant, query_id))
         return read_terminal(stored.data, tenant, query_id) if stored else None
+
+    async def _stored(self, tenant: str, query_id: str) -> AnyTerminal:
+        """The terminal that was earlier. A leader refuses others as soon as it has one, before its replicas have it."""
+        for _ in range(LOOKS):
+            if (stored := await self.find(tenant, query_id)) is not None:
+                return stored
+            await asyncio.sleep(LOOK_S)
+        raise BrokerUnavailableError(f"query {query_id} is said to have ended, but its terminal is not stored yet")
 
 
 def read_terminal(data: bytes, tenant: str, query_id: str) -> AnyTerminal:

@@ -17,6 +17,9 @@ from deploy.local.assembly import layout_of
 from deploy.local.layout import Layout
 from deploy.local.nats_server import NatsServer, NatsServerError, find_binary
 from messaging.broker import Broker
+from messaging.drift import drift, store_probe
+from messaging.errors import BrokerFullError
+from messaging.furniture import LEAST_PAYLOAD_BYTES, payload_advice
 
 LEAST_VERSION = (2, 12)
 CONNECT_S = 5.0
@@ -44,7 +47,14 @@ async def connection(settings: AllSettings) -> list[Finding]:
     url = running.nats_url if running else settings.nats_url
     try:
         async with _connected(BrokerSettings().model_copy(update={"nats_url": url})) as broker:
-            return [_version(broker, url), await _jetstream(broker), _clock(broker)]
+            return [
+                _version(broker, url),
+                _payload(broker),
+                await _jetstream(broker),
+                await _storage(broker),
+                await _topology(broker),
+                _clock(broker),
+            ]
     except TimeoutError:
         return [fail("broker", f"nobody answers at {url}", "Start it, or correct WAGGLE_NATS_URL.")]
     except WaggleError as error:
@@ -94,6 +104,35 @@ async def _jetstream(broker: Broker) -> Finding:
             "jetstream", f"not available: {error}", "Switch it on in the broker's configuration: `jetstream {}`."
         )
     return ok("jetstream", f"{account.streams} streams, {account.consumers} consumers")
+
+
+def _payload(broker: Broker) -> Finding:
+    limit = broker.nc.max_payload
+    if limit < LEAST_PAYLOAD_BYTES:
+        return fail("max_payload", payload_advice(limit), "Change it there and restart the broker.")
+    return ok("max_payload", f"{limit} bytes")
+
+
+async def _storage(broker: Broker) -> Finding:
+    """Whether a message can be stored: nothing else shows a disk that is full."""
+    try:
+        await store_probe(broker)
+    except BrokerFullError as error:
+        return fail("storage", str(error), "What waits goes on by itself once there is room.")
+    except WaggleError as error:
+        advice = (
+            "If the broker's disk is full, its log says `no space left on device`: make room, then restart the broker. "
+            "Otherwise run `waggle provision`."
+        )
+        return fail("storage", f"a message cannot be stored: {error}", advice)
+    return ok("storage", "messages are stored")
+
+
+async def _topology(broker: Broker) -> Finding:
+    found = await drift(broker)
+    if found:
+        return fail("topology", "; ".join(found), "Run `waggle provision`: it sets right what can be.")
+    return ok("topology", "streams, consumers and buckets are as they should be")
 
 
 def _clock(broker: Broker) -> Finding:
