@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,6 @@ from contracts.answers import Failed
 from contracts.errors import ErrorCode
 from contracts.identifiers import digest, new_id
 from contracts.queries import QueryRequest
-from contracts.settings import BrokerSettings
 from contracts.topology import Topology
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
@@ -25,7 +27,8 @@ from messaging.queries import Queries
 from messaging.storage import Storage
 from messaging.terminals import Terminals
 from tests.broker.cluster_load import People, assert_all_is_done_once, opened, pipeline, serving
-from tests.support.clusters import Cluster, connected, provisioned
+from tests.support.clusters import Cluster, connected, connected_to, provisioned
+from tests.support.waiting import until
 
 ALL = [*(s.name for s in topology.STREAMS), *(f"KV_{b.name}" for b in topology.KEY_VALUES), "OBJ_uploads"]
 VICTIMS = ("KV_documents", "QUERY")
@@ -73,10 +76,12 @@ async def test_replicas_are_everywhere_and_readers_see_every_write_at_once(clust
         config = (await broker.js.stream_info(name)).config
         assert (name, config.num_replicas, config.allow_direct) == (name, 3, False)
         assert config.persist_mode != "async"
-    readers = [
-        await Broker.connect(BrokerSettings(nats_url=server.url), name="reader", on_closed=lambda: None)
-        for server in cluster.servers.values()
-    ]
+    async with AsyncExitStack() as connections:
+        readers = [await connections.enter_async_context(connected_to(s.url)) for s in cluster.servers.values()]
+        await _read_what_others_write(readers)
+
+
+async def _read_what_others_write(readers: list[Broker]) -> None:
     ledgers, batches = [DocumentLedger(each) for each in readers], [FinishedBatches(each) for each in readers]
     for n in range(50):
         writer = n % len(readers)
@@ -87,8 +92,24 @@ async def test_replicas_are_everywhere_and_readers_see_every_write_at_once(clust
         assert seen == [submitted.record] * len(ledgers)
         assert await batches[writer].finish("g", n) == n + 1
     assert len(await ledgers[0].get_many("t", [f"d{n}" for n in range(60)])) == 50
-    for reader in readers:
-        await reader.close()
+
+
+async def test_a_replica_that_lags_would_answer_direct_gets(cluster: Cluster, broker: Broker) -> None:
+    """Why there are none: whoever finished the last batch would not see that it was the last."""
+    config = (await broker.js.stream_info("KV_batches")).config
+    await broker.js.update_stream(replace(config, allow_direct=True))
+    async with AsyncExitStack() as connections:
+        batches = [
+            FinishedBatches(await connections.enter_async_context(connected_to(server.url)))
+            for server in cluster.servers.values()
+        ]
+        numbers = count()
+
+        async def unseen() -> bool:
+            number = next(numbers)
+            return await batches[number % len(batches)].finish(f"direct{number}", 0) == 0
+
+        await until(unseen, timeout_s=60)
 
 
 async def test_what_a_leader_tells_is_what_was_stored(broker: Broker) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Self
 
@@ -73,11 +73,14 @@ class Cluster:
         await until(current, timeout_s=ELECTION_S)
 
 
-@asynccontextmanager
-async def connected(cluster: Cluster, *, replicas: int | None = None) -> AsyncIterator[Broker]:
+def connected(cluster: Cluster, *, replicas: int | None = None) -> AbstractAsyncContextManager[Broker]:
     """A connection to whichever member answers."""
-    settings = BrokerSettings(nats_url=cluster.url, replicas=replicas)
-    broker = await Broker.connect(settings, name="test", on_closed=lambda: None)
+    return connected_to(cluster.url, replicas=replicas)
+
+
+@asynccontextmanager
+async def connected_to(url: str, *, replicas: int | None = None) -> AsyncIterator[Broker]:
+    broker = await Broker.connect(BrokerSettings(nats_url=url, replicas=replicas), name="test", on_closed=lambda: None)
     try:
         yield broker
     finally:
