@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from rich.text import Text
 
 from cli.output import Json, console, print_json, table
-from contracts.settings import CONFIG_VARIABLE, AllSettings, variable
+from contracts.settings import AllSettings
+from contracts.settings_source import CONFIG_VARIABLE, variable
 
 app = typer.Typer()
 config = typer.Typer(no_args_is_help=True, help="Look at the configuration.")

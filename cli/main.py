@@ -11,7 +11,7 @@ import typer
 from cli.exits import CommandError, Exit
 from cli.lazily import LazyGroup
 from contracts.errors import WaggleError
-from contracts.settings import ConfigurationError
+from contracts.settings_source import ConfigurationError
 
 
 class Commands(LazyGroup):

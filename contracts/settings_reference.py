@@ -19,9 +19,8 @@ from contracts.settings import (
     IngestSettings,
     KeeperSettings,
     RetrieveSettings,
-    Settings,
-    variable,
 )
+from contracts.settings_source import Settings, variable
 
 PROCESSES: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
-from contracts.settings import ConfigurationError, GatewaySettings
+from contracts.settings import GatewaySettings
+from contracts.settings_source import ConfigurationError
 from gateway.app import create_app
 from gateway.backend import SERVICE
 from gateway.drain import Drain

@@ -14,7 +14,8 @@ import structlog
 from contracts import topology
 from contracts.errors import WaggleError
 from contracts.health import HEARTBEAT_INTERVAL_S, ProcessState
-from contracts.settings import ConfigurationError, ProcessSettings
+from contracts.settings import ProcessSettings
+from contracts.settings_source import ConfigurationError
 from messaging.activity import Activity
 from messaging.binding import Binding
 from messaging.breaker import Breaker, Probing

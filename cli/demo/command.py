@@ -28,7 +28,8 @@ from cli.uploading.files import find
 from cli.uploading.patience import quiet_retries
 from cli.uploading.submission import Outcome, Submission
 from contracts.health import HEARTBEAT_INTERVAL_S
-from contracts.settings import PREFIX, AllSettings
+from contracts.settings import AllSettings
+from contracts.settings_source import PREFIX
 from deploy.local.assembly import assemble
 from deploy.local.stack import LocalStack
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from contracts.settings import AllSettings, ConfigurationError, GatewaySettings, IngestSettings
+from contracts.settings import AllSettings, GatewaySettings, IngestSettings
 from contracts.settings_reference import reference
+from contracts.settings_source import ConfigurationError
 
 REFERENCE = Path(__file__).parents[3] / "docs" / "configuration.md"
 

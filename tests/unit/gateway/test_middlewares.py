@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from contracts.settings import ConfigurationError
+from contracts.settings_source import ConfigurationError
 from gateway.metrics import RequestMetrics
 from gateway.server import _loopback, bind
 from gateway.tracing import RequestSpans
