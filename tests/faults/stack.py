@@ -16,7 +16,6 @@ from contracts.settings import BrokerSettings
 from deploy.local import ports
 from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
-from messaging.provisioning import provision
 from tests.faults.books import Books
 from tests.faults.client import Client
 from tests.faults.oracle import Oracle
@@ -26,11 +25,13 @@ from tests.faults.scale import SCALED, Scale
 from tests.faults.searcher import Searcher
 from tests.faults.verdict import Verdict
 from tests.faults.worker import DELIVERIES, GATEWAY, MANNERS_VARIABLE
+from tests.support.clusters import Cluster, provisioned
 from tests.support.waiting import until
 
 READY_TIMEOUT_S = 60.0
 STRUCK_TIMEOUT_S = 30.0
 ENCODER_MS = 5
+REPLICAS = 3
 SERVICES = ("ingest", "embed", "retrieve", "generate")
 EVERYBODY = "*"
 """Stands for every service whose manners are not given."""
@@ -58,6 +59,8 @@ class Stack:
     client: Client
     oracle: Oracle
     searcher: Searcher
+    cluster: Cluster | None = None
+    """The servers, when there are several; `server` is then one of them."""
     manners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
@@ -130,21 +133,24 @@ async def running(
     without: tuple[str, ...] = (),
     manners: Mapping[str, tuple[str, ...]] | None = None,
     settings: Mapping[str, str] | None = None,
+    clustered: bool = False,
 ) -> AsyncIterator[Stack]:
     """A started stack; afterwards nothing of it is left. `without` names processes that are not started yet.
 
-    `manners` are other ways of single services (`tests.faults.manners`), `settings` further `WAGGLE_` variables.
+    `manners` are other ways of single services (`tests.faults.manners`), `settings` further `WAGGLE_` variables. A
+    `clustered` one has three servers, and three copies of everything.
     """
     folder = Path(mkdtemp(prefix="waggle-faults-"))
+    served = Cluster(folder / "nats") if clustered else NatsServer(folder / "nats")
     try:
-        with NatsServer(folder / "nats") as server:
-            connection = BrokerSettings(nats_url=server.url)
+        with served:
+            connection = BrokerSettings(nats_url=served.url, replicas=REPLICAS if clustered else None)
             broker = await Broker.connect(connection, name="harness", on_closed=lambda: None)
             try:
-                await provision(broker, scale.table)
+                await provisioned(broker, scale.table)
                 async with (
-                    _fleet(folder, server, scale, settings or {}) as fleet,
-                    _equipped(seed, scale, folder, server, broker, fleet, manners or {}) as stack,
+                    _fleet(folder, served.url, scale, settings or {}) as fleet,
+                    _equipped(seed, scale, folder, served, broker, fleet, manners or {}) as stack,
                 ):
                     await stack.start(*(name for name in PROCESSES if name not in without))
                     yield stack
@@ -155,9 +161,9 @@ async def running(
 
 
 @asynccontextmanager
-async def _fleet(folder: Path, server: NatsServer, scale: Scale, settings: Mapping[str, str]) -> AsyncIterator[Fleet]:
+async def _fleet(folder: Path, url: str, scale: Scale, settings: Mapping[str, str]) -> AsyncIterator[Fleet]:
     environment = {
-        "WAGGLE_NATS_URL": server.url,
+        "WAGGLE_NATS_URL": url,
         "WAGGLE_DATA_DIR": str(folder),
         "WAGGLE_ENCODER": "simulated",
         "WAGGLE_ENCODER_SIMULATED_MS": str(ENCODER_MS),
@@ -183,11 +189,13 @@ async def _equipped(
     seed: int,
     scale: Scale,
     folder: Path,
-    server: NatsServer,
+    served: NatsServer | Cluster,
     broker: Broker,
     fleet: Fleet,
     manners: Mapping[str, tuple[str, ...]],
 ) -> AsyncIterator[Stack]:
+    cluster = served if isinstance(served, Cluster) else None
+    server = served if isinstance(served, NatsServer) else next(iter(served.servers.values()))
     source, books = random.Random(seed), Books()
     url = f"http://127.0.0.1:{fleet.environment['WAGGLE_GATEWAY_PORT']}"
     async with Client.of(url, books) as client:
@@ -206,6 +214,7 @@ async def _equipped(
                 client=client,
                 oracle=Oracle(broker, books, folder / "index"),
                 searcher=searcher,
+                cluster=cluster,
                 manners=manners,
             )
         finally:

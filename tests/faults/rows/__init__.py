@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.faults.row import Row
 from tests.faults.rows.broker import BrokerBeforeAck, BrokerBeforeRequest, BrokerKills, LostConsumers
+from tests.faults.rows.cluster import LeaderKills
 from tests.faults.rows.controls import (
     AckFirst,
     BlindPublish,
@@ -36,6 +37,7 @@ ROWS: tuple[type[Row], ...] = (
     Malformed,
     BrokerBeforeRequest,
     LostConsumers,
+    LeaderKills,
     Overtaking,
     Deletion,
     OnlyAKeeper,
