@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from typing import Annotated
 
@@ -12,7 +13,10 @@ from ulid import ULID
 DEFAULT_TENANT = "default"
 ANONYMOUS = "anonymous"
 
-Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""What a `Token` must be as a whole, for text that is no field of a message."""
+
+Token = Annotated[str, StringConstraints(pattern=rf"^{TOKEN.pattern}$")]
 """One subject or key token: no dots, wildcards or white space, 1 to 128 characters."""
 
 _CHUNKS = uuid.UUID("6f1d0c52-6c3b-5d0e-9a51-7b1f2a0c9e11")

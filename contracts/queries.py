@@ -13,6 +13,8 @@ from contracts.message import Message, Value
 
 DEFAULT_DEADLINE_S = 30.0
 MAX_DEADLINE_S = 300.0
+READ_ON_S = MAX_DEADLINE_S + 30.0
+"""So long after a generation was superseded, questions that were under way may still read it."""
 MAX_TOP_K = 50
 
 

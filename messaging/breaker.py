@@ -72,6 +72,7 @@ class Breaker:
         self._sleep = sleep
         self._jitter = jitter
         self._state = BreakerState.CLOSED
+        self._was_away = False
         self._reason = ""
         self._pause_s = 0.0
         self._closed_at = -float("inf")
@@ -111,24 +112,29 @@ class Breaker:
         if self._state is not BreakerState.CLOSED:
             return
         self._reason = f"{type(error).__name__}: {error}"
+        self._was_away = False
         if self._monotonic() - self._closed_at > self._probing.max_pause_s:  # else the same trouble goes on
             self._pause_s = self._probing.first_pause_s
         self._become(BreakerState.OPEN)
 
-    async def closed(self) -> None:
-        """Return when calls are let through. Raises `HandedBackError` when the process is to end before that."""
+    async def closed(self) -> bool:
+        """Return when calls are let through: whether a look had failed, so that the backend was really away.
+
+        Raises `HandedBackError` when the process is to end before that.
+        """
         while self._state is not BreakerState.CLOSED:
             if self._released.is_set():
                 raise HandedBackError(f"{self.name} is away and this process ends: another one waits for it")
             await self._wake.wait()
+        return self._was_away
 
-    async def rest(self, pause_s: float) -> None:
-        """Wait so long. Raises `HandedBackError` when the process is to end before that."""
+    async def rest(self, pause_s: float) -> bool:
+        """Wait so long, and say no. Raises `HandedBackError` when the process is to end before that."""
         try:
             async with asyncio.timeout(pause_s):
                 await self._released.wait()
         except TimeoutError:
-            return
+            return False
         raise HandedBackError("this process ends: another one tries again")
 
     def release(self) -> None:
@@ -152,6 +158,7 @@ class Breaker:
                     await self._taken()
                 except Exception as error:  # noqa: BLE001 (whatever it is, the backend does not do the least)
                     self.open(error)
+                    self._was_away = True
             return self._state is not BreakerState.CLOSED
 
     async def _answers(self) -> bool:
@@ -159,6 +166,7 @@ class Breaker:
             await self._taken()
         except Exception as error:  # noqa: BLE001 (see above)
             self._reason = f"{type(error).__name__}: {error}"
+            self._was_away = True
             return False
         return True
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from datetime import UTC, datetime
 
 from contracts import subjects, topology
 from contracts.deadletters import DeadLetter
 from contracts.errors import ErrorCode, WaggleError
+from contracts.identifiers import TOKEN
 from messaging.broker import ERR_WRONG_LAST_SEQUENCE, Broker
 from messaging.delivery import Delivery
 from messaging.errors import MessageTooLargeError, PublishRefusedError
@@ -22,7 +22,6 @@ MAX_KEPT_BYTES = 256 * 1024
 MAX_REASON = 2000
 NO_TENANT = "invalid"
 MAX_HEADERS = 64
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def letter_id(sequence: int, published_at: datetime) -> str:
@@ -95,7 +94,7 @@ def _letter(
 def tenant_of_letter(subject: str) -> str:
     """Whose a message is that was published on this subject. The broker's own messages are of no tenant."""
     tenant = subjects.tenant_of(subject)
-    return tenant if _TOKEN.fullmatch(tenant) and not subject.startswith("$") else NO_TENANT
+    return tenant if TOKEN.fullmatch(tenant) and not subject.startswith("$") else NO_TENANT
 
 
 def _cut(letter: DeadLetter) -> DeadLetter:

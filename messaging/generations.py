@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contracts.documents import (
     TRANSITIONS,
@@ -21,12 +21,16 @@ from contracts.documents import (
 )
 from contracts.errors import PermanentError
 from contracts.identifiers import ANONYMOUS
+from contracts.queries import READ_ON_S
 
 HISTORY = 8
 """How many generations a record remembers beside the visible and the pending one."""
 
 RECORD_MAX_BYTES = 512 * 1024
 """Older generations are forgotten beyond this size: the broker refuses messages above 1 MiB."""
+
+READ_ON = timedelta(seconds=READ_ON_S)
+"""What was superseded since is not forgotten for being one of many: how long it must stay is told by its record."""
 
 _PENDING = frozenset({GenerationState.SUBMITTED, GenerationState.PLANNED})
 
@@ -94,7 +98,8 @@ def submitted(record: DocumentRecord | None, submission: Submission, *, now: dat
                 "pending_generation": newest.generation,
                 "generations": (*earlier, newest),
             }
-        )
+        ),
+        now=now,
     )
 
 
@@ -263,16 +268,21 @@ def _replaced(record: DocumentRecord, changed: Generation) -> DocumentRecord:
     return record.model_copy(update={"generations": generations})
 
 
-def _bounded(record: DocumentRecord) -> DocumentRecord:
+def _bounded(record: DocumentRecord, *, now: datetime) -> DocumentRecord:
     """Forget the oldest generations that neither searches nor workers need."""
     needed = {record.visible_generation, record.pending_generation}
     kept = list(record.generations)
     spare = [g for g in kept if g.generation not in needed]
-    size = sum(_size(g) for g in kept)
-    while spare and (len(spare) > HISTORY or size > RECORD_MAX_BYTES):
-        oldest = spare.pop(0)
-        kept.remove(oldest)
-        size -= _size(oldest)
+    old = [g for g in spare if g.updated_at + READ_ON <= now]
+    forgotten = old[: max(0, len(spare) - HISTORY)]
+    size = sum(_size(g) for g in kept if g not in forgotten)
+    for oldest in spare:
+        if size <= RECORD_MAX_BYTES:
+            break
+        if oldest not in forgotten:
+            forgotten.append(oldest)
+            size -= _size(oldest)
+    kept = [g for g in kept if g not in forgotten]
     return record.model_copy(update={"generations": tuple(kept)})
 
 

@@ -65,6 +65,15 @@ class Change:
     record: DocumentRecord
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A record that is there and cannot be read by this release."""
+
+    tenant: str
+    document_id: str
+    reason: str
+
+
 class DocumentLedger:
     """Reads and changes document records.
 
@@ -200,12 +209,18 @@ class DocumentLedger:
             if record is not None:
                 yield Change(stored.sequence, record)
 
-    async def records(self) -> AsyncIterator[DocumentRecord]:
+    async def records(self) -> AsyncIterator[DocumentRecord | Unreadable]:
         """Every record there is, tombstones included, in the order in which they were last changed."""
         async for stored in self._bucket.storage.every(self._bucket.stream, self._bucket.subject(">")):
-            record = record_of(self._bucket.entry(stored))
+            record = _known_of(self._bucket.entry(stored))
             if record is not None:
                 yield record
+
+    async def known(self, tenant: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord | Unreadable]:
+        """As `get_many`, with those that this release cannot read in their places."""
+        keys = [_key(tenant, document_id) for document_id in dict.fromkeys(document_ids)]
+        entries = await self._bucket.get_many(keys)
+        return {record.document_id: record for entry in entries if (record := _known_of(entry)) is not None}
 
     async def revision(self) -> int:
         """The newest revision: who has seen it in `changes` has seen all that was there."""
@@ -242,6 +257,14 @@ def _key(tenant: str, document_id: str) -> str:
     return f"{tenant}.{document_id}"
 
 
+def _known_of(entry: Entry) -> DocumentRecord | Unreadable | None:
+    try:
+        return record_of(entry)
+    except UnreadableRecordError as error:
+        tenant, _, document_id = entry.key.partition(".")
+        return Unreadable(tenant=tenant, document_id=document_id, reason=str(error))
+
+
 def record_of(entry: Entry | None) -> DocumentRecord | None:
     """Read an entry of the ledger's bucket. Raises `UnreadableRecordError`."""
     if entry is None or entry.value is None:
@@ -263,6 +286,7 @@ __all__ = [
     "StreamResetError",
     "Submitted",
     "SupersededError",
+    "Unreadable",
     "UnreadableRecordError",
     "record_of",
 ]

@@ -13,7 +13,7 @@ from contracts import subjects, topology
 from contracts.deadletters import DeadLetter
 from contracts.documents import EmbedRequest, IngestRequest
 from contracts.errors import InvalidMessageError, NewerSchemaError, PermanentError
-from contracts.identifiers import digest
+from contracts.identifiers import TOKEN, digest
 from contracts.queries import GenerateRequest, QueryRequest
 from messaging.broker import Broker
 from messaging.deadletters import HEADER_TRUNCATED, published_at
@@ -29,7 +29,6 @@ SCANNED_AT_ONCE = 8
 """Letters read from the broker in one go; each may be as large as a message."""
 
 _ID = re.compile(r"[A-Z][A-Z0-9_-]{0,63}\.[A-Za-z0-9_-]{1,128}")
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _GENERATION_LENGTH = 26
 
 
@@ -260,4 +259,4 @@ def _names(payload: bytes) -> Mapping[str, Any]:
 
 def _token(value: object) -> str | None:
     """An id that may be one; anything may stand in a letter."""
-    return value if isinstance(value, str) and _TOKEN.fullmatch(value) else None
+    return value if isinstance(value, str) and TOKEN.fullmatch(value) else None

@@ -126,13 +126,17 @@ class Submissions:
             )
         )
 
-    async def resume(self, record: DocumentRecord) -> None:
-        """Repeat what may have been cut off after the pending generation of a document was entered; harmless otherwise."""
+    async def resume(self, record: DocumentRecord) -> bool:
+        """Repeat what may have been cut off after the pending generation of a document was entered; harmless otherwise.
+
+        Whether a request was stored: not while the broker takes it for a repetition of a recent one.
+        """
         pending = record.pending_generation
-        if pending is not None and not record.deleted:
-            await self._request_and_tell(
-                Submitted(record=record, generation=pending, superseded=superseded_by(record, pending))
-            )
+        if pending is None or record.deleted:
+            return False
+        return await self._request_and_tell(
+            Submitted(record=record, generation=pending, superseded=superseded_by(record, pending))
+        )
 
     async def _resumed(self, record: DocumentRecord, fresh: str) -> Submitted:
         """Repeat what may have been cut off after a generation was entered."""
@@ -210,9 +214,10 @@ class Submissions:
         elif record is None or known is None or record.deleted or known.state is GenerationState.SUPERSEDED:
             await self._uploads.delete(tenant, document_id, generation)
 
-    async def _request_and_tell(self, submitted: Submitted) -> None:
-        await self._publish_request(submitted.record)
+    async def _request_and_tell(self, submitted: Submitted) -> bool:
+        is_stored = await self._publish_request(submitted.record)
         await self._tell(submitted)
+        return is_stored
 
     async def _request_ingest(self, submitted: Submitted, *, may_refuse: bool) -> None:
         """A submission that finds the queue full is refused; one that nobody could hand in again is entered later."""
@@ -238,7 +243,7 @@ class Submissions:
             self._redrive.later(f"ingest request {generation}", lambda: self._request_and_tell(submitted))
             raise
 
-    async def _publish_request(self, record: DocumentRecord) -> None:
+    async def _publish_request(self, record: DocumentRecord) -> bool:
         """For the pending generation: mostly the latest, but in a restored record a failed one may be later."""
         wanted = record.generation(record.pending_generation or "") or record.latest
         request = IngestRequest(
@@ -249,12 +254,13 @@ class Submissions:
             name=wanted.name,
             sha256=wanted.sha256,
         )
-        await self._broker.publish(
+        ack = await self._broker.publish(
             subjects.ingest_request(record.tenant),
             request,
             stream=topology.INGEST,
             message_id=f"{record.tenant}.{record.document_id}.{wanted.generation}",
         )
+        return not ack.duplicate
 
     async def _tell(self, submitted: Submitted) -> None:
         await self._events.document(DocumentFact.SUBMITTED, submitted.record, submitted.generation)

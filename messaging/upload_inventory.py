@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from contracts import topology
+from contracts.identifiers import TOKEN
 from messaging.storage import Storage, Stored
+from messaging.uploads import Part
 
 _STREAM = f"OBJ_{topology.UPLOADS.name}"
 _CHUNKS = f"$O.{topology.UPLOADS.name}.C."
@@ -19,13 +21,23 @@ _META = f"$O.{topology.UPLOADS.name}.M."
 
 @dataclass(frozen=True, kw_only=True)
 class StoredPart:
-    """A finished object: a part of a generation. `nuid` names its chunks."""
+    """A finished object: a part of a generation."""
 
     tenant: str
     document_id: str
     generation: str
-    nuid: str
     stored_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What the object store holds: our finished parts, and the names of all sets of chunks that no object names.
+
+    `unfinished` is empty when an entry cannot be read: its chunks might be among them.
+    """
+
+    parts: tuple[StoredPart, ...]
+    unfinished: frozenset[str]
 
 
 class UploadInventory:
@@ -34,17 +46,14 @@ class UploadInventory:
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
 
-    async def parts(self) -> AsyncIterator[StoredPart]:
-        """All finished objects of ours; what others put into the bucket is left out."""
-        async for stored in self._storage.every(_STREAM, f"{_META}>"):
-            part = _part(stored)
-            if part is not None:
-                yield part
-
-    async def chunk_sets(self) -> frozenset[str]:
-        """The names of all sets of chunks, finished or not."""
-        return frozenset(
-            subject.removeprefix(_CHUNKS) for subject in await self._storage.subjects(_STREAM, f"{_CHUNKS}>")
+    async def take(self) -> Inventory:
+        """Everything that is there now. What others put into the bucket is no part of ours, and its chunks are its own."""
+        chunk_sets = await self._chunk_sets()  # first: what is finished meanwhile is then among the objects
+        entries = [stored async for stored in self._storage.every(_STREAM, f"{_META}>")]
+        named = [_nuid(stored) for stored in entries]
+        return Inventory(
+            parts=tuple(part for stored in entries if (part := _part(stored)) is not None),
+            unfinished=frozenset() if None in named else chunk_sets.difference(name for name in named if name),
         )
 
     async def last_written_at(self, nuid: str) -> datetime | None:
@@ -56,14 +65,33 @@ class UploadInventory:
         """Remove a set of chunks that no object names."""
         await self._storage.purge(_STREAM, _CHUNKS + nuid)
 
+    async def _chunk_sets(self) -> frozenset[str]:
+        return frozenset(
+            subject.removeprefix(_CHUNKS) for subject in await self._storage.subjects(_STREAM, f"{_CHUNKS}>")
+        )
+
 
 def _part(stored: Stored) -> StoredPart | None:
     try:
         name = base64.urlsafe_b64decode(stored.subject.removeprefix(_META)).decode()
-        nuid = json.loads(stored.data)["nuid"]
-        tenant, document_id, generation, _ = name.split("/")
-    except (binascii.Error, UnicodeDecodeError, ValueError, KeyError, TypeError):
+    except (binascii.Error, UnicodeDecodeError):
         return None
-    return StoredPart(
-        tenant=tenant, document_id=document_id, generation=generation, nuid=str(nuid), stored_at=stored.stored_at
-    )
+    tokens = name.split("/")
+    if len(tokens) != 4 or tokens[3] not in get_args(Part) or not all(TOKEN.fullmatch(token) for token in tokens):
+        return None
+    tenant, document_id, generation, _ = tokens
+    return StoredPart(tenant=tenant, document_id=document_id, generation=generation, stored_at=stored.stored_at)
+
+
+def _nuid(stored: Stored) -> str | None:
+    """Which chunks an entry names; empty when it names none any more, None when it cannot be read."""
+    try:
+        entry = json.loads(stored.data)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entry, dict):
+        return None
+    if entry.get("deleted"):
+        return ""
+    nuid = entry.get("nuid")
+    return nuid if isinstance(nuid, str) and nuid else None

@@ -40,31 +40,18 @@ class Hold:
         self._jitter = jitter
 
     async def __call__(self, incoming: Incoming[Any], call_next: Next) -> None:
-        failed_calls, patient_until, pause_s = 0, None, FULL_FIRST_PAUSE_S
+        patience = _Patience(self._broker, self._jitter)
         while True:
             try:
                 await call_next(incoming)
-            except BackendAwayError as away:
-                failed_calls += away.tried
-                if failed_calls > MAX_FAILED_CALLS:
-                    raise
-                waiting = away.breaker.closed()
-            except BrokerUnavailableError as error:
-                now = asyncio.get_running_loop().time()
-                patient_until = patient_until or now + BROKER_PATIENCE_S
-                if now > patient_until:
-                    raise
-                self._broker.open(error)
-                waiting = self._broker.closed()
-            except StreamFullError as full:
-                log.warning("held until there is room", consumer=incoming.consumer.durable, reason=str(full))
-                waiting = self._broker.rest(pause_s * (0.5 + self._jitter() / 2))
-                pause_s = min(2 * pause_s, FULL_LONGEST_PAUSE_S)
+            except (BackendAwayError, BrokerUnavailableError, StreamFullError) as error:
+                waiting = patience.with_(error)
             else:
                 return
-            await self._held(incoming, waiting)
+            if await self._held(incoming, waiting):
+                patience.renew()
 
-    async def _held(self, incoming: Incoming[Any], waiting: Awaitable[None]) -> None:
+    async def _held(self, incoming: Incoming[Any], waiting: Awaitable[bool]) -> bool:
         log.debug(
             "held",
             consumer=incoming.delivery.consumer,
@@ -73,7 +60,40 @@ class Hold:
         )
         incoming.held = True
         try:
-            await waiting
+            return await waiting
         finally:
             incoming.held = False
             incoming.resumed_at = asyncio.get_running_loop().time()
+
+
+class _Patience:
+    """How much longer one delivery may be held."""
+
+    def __init__(self, broker: Breaker, jitter: Callable[[], float]) -> None:
+        self._broker = broker
+        self._jitter = jitter
+        self._failed_calls = 0
+        self._pause_s = FULL_FIRST_PAUSE_S
+        self._broker_until: float | None = None
+
+    def with_(self, error: BackendAwayError | BrokerUnavailableError | StreamFullError) -> Awaitable[bool]:
+        """What to wait for; whether it was away as a whole. Raises `error` when patience is at its end."""
+        if isinstance(error, BackendAwayError):
+            self._failed_calls += error.tried
+            if self._failed_calls > MAX_FAILED_CALLS:
+                raise error
+            return error.breaker.closed()
+        if isinstance(error, StreamFullError):
+            log.warning("held until there is room", reason=str(error))
+            pause_s, self._pause_s = self._pause_s, min(2 * self._pause_s, FULL_LONGEST_PAUSE_S)
+            return self._broker.rest(pause_s * (0.5 + self._jitter() / 2))
+        now = asyncio.get_running_loop().time()
+        self._broker_until = self._broker_until or now + BROKER_PATIENCE_S
+        if now > self._broker_until:
+            raise error
+        self._broker.open(error)
+        return self._broker.closed()
+
+    def renew(self) -> None:
+        """It was away as a whole: patience with a part of the broker that does not answer begins anew."""
+        self._broker_until = None

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from messaging.queries import Queries
 from messaging.terminals import Terminals
 from tests.broker.answering_stage import TENANT, TEXTS, Shelf, asked, generate_request, texts
 from tests.broker.embedding_stage import BAD, Stage, WatchedEmbedder
+from tests.support.backends import unanswered
 from tests.support.ingest_house import House
 from tests.support.letters import dead_letters
 from tests.support.topologies import BRISK_ACK_WAIT_S, brisk
@@ -266,20 +266,20 @@ class TestIngest:
 
     async def test_documents_wait_for_the_object_store(self, house: House, broker: Broker, view: FleetView) -> None:
         await house.submit("d", b"The hive keeps its winter stores in the upper box.", name="d.txt")
-        await self._readable(broker, readable=False)
+        with ExitStack() as outage:
+            outage.enter_context(unanswered("OBJ_uploads"))
+            await self._outlasted(house, broker, view, outage)
+
+    async def _outlasted(self, house: House, broker: Broker, view: FleetView, outage: ExitStack) -> None:
         async with running(house.worker()):
             await until(lambda: told(view, "uploads") == "open")
             await asyncio.sleep(OUTAGE_S)
             assert await redelivered(broker, topology.INGEST_WORKERS) == 0
-            await self._readable(broker, readable=True)
+            outage.close()
             assert await house.batched("d")
             await until(lambda: told(view, "uploads") == "closed")
             await until(house.queue_is_empty)
         assert await dead_letters(broker) == []
-
-    async def _readable(self, broker: Broker, *, readable: bool) -> None:
-        config = (await broker.js.stream_info("OBJ_uploads")).config
-        await broker.js.update_stream(replace(config, allow_direct=readable))
 
 
 async def _answered(broker: Broker, query_id: str) -> list[AnyEvent]:

@@ -24,7 +24,7 @@ from messaging.gathering import BatchItem
 from messaging.ledger import DocumentLedger
 from messaging.middlewares.base import Next
 from tests.support import worker_process
-from tests.support.backends import BRISK_PROBING, Backend
+from tests.support.backends import BRISK_PROBING, Backend, unanswered
 from tests.support.letters import dead_letters
 from tests.support.outages import outage
 from tests.support.processes import started
@@ -326,12 +326,12 @@ class TestBroker:
         self, broker: Broker, worker: WorkerApp, journal: Journal
     ) -> None:
         worker.consumes(CONSUMER, PurgeRequest, concurrency=2, delays=QUICK)(self._reading(worker, journal))
-        async with self._ledger_unreadable(broker), running(worker):
-            await send(broker, "a", "b", "c")
-            await until(lambda: len(journal.attempts) == 2)
-            await asyncio.sleep(OUTAGE_S)
-            assert await in_hand(broker) == (2, 1, 0)
-            await self._readable(broker, readable=True)
+        async with running(worker):
+            with unanswered("KV_documents"):
+                await send(broker, "a", "b", "c")
+                await until(lambda: len(journal.attempts) == 2)
+                await asyncio.sleep(OUTAGE_S)
+                assert await in_hand(broker) == (2, 1, 0)
             await until(lambda: _emptied(broker))
         assert sorted(journal.done) == ["a", "b", "c"]
         assert {attempt for attempts in journal.attempts.values() for attempt in attempts} == {1}
@@ -343,7 +343,7 @@ class TestBroker:
         worker.consumes(CONSUMER, PurgeRequest, concurrency=2, delays=QUICK)(self._reading(worker, journal))
         names = [f"d{n}" for n in range(6)]
         async with running(worker):
-            async with self._ledger_unreadable(broker):
+            with unanswered("KV_documents"):
                 await send(broker, *names)
                 await until(lambda: len(journal.attempts) == 2)
                 for _ in range(2):
@@ -362,20 +362,6 @@ class TestBroker:
             journal.done.append(request.document_id)
 
         return handle
-
-    @asynccontextmanager
-    async def _ledger_unreadable(self, broker: Broker) -> AsyncIterator[None]:
-        await self._readable(broker, readable=False)
-        try:
-            yield
-        finally:
-            await self._readable(broker, readable=True)
-
-    async def _readable(self, broker: Broker, *, readable: bool) -> None:
-        """Direct reads of a stream that does not allow them find nobody, as those of a stream without a leader."""
-        config = (await broker.js.stream_info("KV_documents")).config
-        config.allow_direct = readable
-        await broker.js.update_stream(config)
 
 
 async def _emptied(broker: Broker) -> bool:

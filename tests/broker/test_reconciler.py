@@ -56,6 +56,10 @@ async def reconciler(broker: Broker, table: Topology) -> AsyncIterator[Reconcile
         yield ours
 
 
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+
+
 async def lose(broker: Broker, stream: topology.Stream) -> None:
     """Empty a queue, as somebody did who meant well."""
     await broker.js.purge_stream(stream.name)
@@ -144,7 +148,9 @@ class TestDocuments:
         await house.submit("bees", TEXT)
         for _ in range(MOST_REDRIVES):
             await lose(broker, topology.INGEST)
+            await forget_ids(broker, topology.INGEST)
             assert await done(reconciler) == [(Remedy.REDRIVE, "bees")]
+            assert await found(reconciler) == []  # it waits in the queue, and that is not forgotten
         await lose(broker, topology.INGEST)
         assert await done(reconciler) == [(Remedy.FAIL, "bees")]
         failure = await house.failure("bees")
@@ -152,6 +158,44 @@ class TestDocuments:
         assert "submit it again" in failure.message
         assert DocumentFact.FAILED in await house.told("bees")
         assert await found(reconciler) == []
+
+    async def test_a_request_that_the_broker_took_for_a_repetition_is_not_counted(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        await lose(broker, topology.INGEST)
+        for _ in range(MOST_REDRIVES + 2):
+            assert await done(reconciler) == [(Remedy.REDRIVE, "bees")]
+        assert await house.state("bees") is DocumentState.SUBMITTED
+
+    async def test_a_queue_that_was_made_anew_holds_nothing_of_before(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("lost", TEXT)
+        async with running(house.worker()):
+            await house.batched("lost")
+            await until(house.queue_is_empty)
+            assert await found(reconciler) == []
+            config = (await broker.js.stream_info(topology.EMBED.name)).config
+            await broker.js.delete_stream(topology.EMBED.name)
+            await broker.js.add_stream(config)
+            await house.submit("later", TEXT)
+            await house.batched("later")
+            await until(house.queue_is_empty)
+            assert await found(reconciler) == []
+            await broker.js.purge_stream(topology.EMBED.name)
+        assert (Remedy.REDRIVE, "lost") in await found(reconciler)
+
+    async def test_a_record_that_cannot_be_read_is_told_and_hides_no_other(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        await lose(broker, topology.INGEST)
+        await broker.publish_bytes("$KV.documents.t.newer", b'{"shape": "of tomorrow"}', stream="KV_documents")
+        await house.uploads.put(TENANT, "newer", "g1", "content", _once(b"x"), max_bytes=10)
+        survey = await reconciler.survey()
+        assert {(f.remedy, f.document_id) for f in survey.findings} == {(Remedy.REDRIVE, "bees"), (Remedy.HOLD, None)}
+        assert set(survey.unseen) == {"index"}
 
     async def test_documents_that_have_ended_are_left_alone(
         self, house: House, broker: Broker, reconciler: Reconciler
@@ -242,6 +286,8 @@ class TestLetters:
         await house.submissions.delete(TENANT, "deleted")
         assert (Remedy.REMOVE_LETTER, "deleted") in await done(reconciler)
         assert [kept.stream_sequence for kept in await dead_letters(broker)] == [4, 5]
+        await broker.js.purge_stream(topology.DLQ.name)
+        await house.submissions.delete(TENANT, "kept")  # its letter was dropped meanwhile: nothing to put right
         assert Remedy.REMOVE_LETTER not in {remedy for remedy, _ in await found(reconciler)}
 
 

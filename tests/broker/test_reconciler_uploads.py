@@ -102,10 +102,30 @@ async def test_what_was_never_finished_is_removed(house: House, broker: Broker, 
     for _ in range(3):
         await broker.publish_bytes("$O.uploads.C.HALF", b"half" * 1000, stream=STREAM)
     inventory = UploadInventory(Storage(broker))
-    assert "HALF" in await inventory.chunk_sets()
+    assert (await inventory.take()).unfinished == {"HALF"}
     assert await done(reconciler) == [(Remedy.REMOVE_UPLOAD, None)]
-    assert "HALF" not in await inventory.chunk_sets()
+    assert (await inventory.take()).unfinished == set()
     assert await house.uploads.read_bytes(TENANT, "bees", generation, "content") == b"x" * 400_000
+
+
+async def test_what_others_put_into_the_bucket_is_left_alone(
+    house: House, broker: Broker, reconciler: Reconciler
+) -> None:
+    await house.submit("bees", b"text")
+    store = await broker.js.object_store("uploads")
+    for name in ("reports.pdf", "a/b/c/x.pdf", "a b/c/d/content"):
+        await store.put(name, b"x" * 300_000)
+    assert await found(reconciler) == []
+    assert (await store.get("reports.pdf")).data == b"x" * 300_000
+
+
+async def test_an_entry_that_cannot_be_read_protects_all_chunks(
+    house: House, broker: Broker, reconciler: Reconciler
+) -> None:
+    await house.submit("bees", b"text")
+    await broker.publish_bytes("$O.uploads.C.ITS", b"chunk", stream=STREAM)
+    await broker.publish_bytes("$O.uploads.M.c3RyYW5nZQ==", b"{not an entry", stream=STREAM)
+    assert await found(reconciler) == []
 
 
 @pytest.mark.parametrize("how", ["emptied", "made anew", "another one"])

@@ -1,9 +1,15 @@
-"""A backend that a test takes away and brings back."""
+"""Backends that a test takes away and brings back."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
 from contracts.errors import TransientError
 from messaging.breaker import Probing
+from messaging.errors import BrokerUnavailableError
+from messaging.storage import Storage
 
 BRISK_PROBING = Probing(first_pause_s=0.05, max_pause_s=0.3, timeout_s=1.0)
 
@@ -24,3 +30,17 @@ class Backend:
     async def look(self) -> None:
         if self.away:
             raise OSError("connection refused")
+
+
+@contextmanager
+def unanswered(stream: str) -> Iterator[None]:
+    """Nobody in this process gets an answer about a stream, as while it has no leader; all else of the broker answers."""
+    required = Storage._require_connection
+
+    def require(storage: Storage, asked: str) -> None:
+        if asked == stream:
+            raise BrokerUnavailableError(f"{stream} does not answer")
+        required(storage, asked)
+
+    with patch.object(Storage, "_require_connection", require):
+        yield

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from contracts.documents import DocumentRecord, GenerationState, PurgeRequest
 from contracts.errors import ErrorCode, PermanentError, TransientError
 from contracts.events import DocumentFact
-from contracts.queries import MAX_DEADLINE_S
+from contracts.queries import READ_ON_S
 from messaging.clock import BrokerClock
 from messaging.document_letters import DocumentLetters
 from messaging.events import Events
@@ -15,7 +15,7 @@ from messaging.ledger import DocumentLedger
 from messaging.uploads import Uploads
 from workers.indexing.base import VectorIndex
 
-KEPT_S = MAX_DEADLINE_S + 30.0
+KEPT_S = READ_ON_S
 """How long the rows of a superseded generation stay: every question that was under way has ended by then."""
 
 
@@ -72,7 +72,9 @@ class Purging:
         if request.generation in (record.visible_generation, record.pending_generation):
             raise PermanentError(f"generation {request.generation} is in use: its rows stay")
         known = record.generation(request.generation)
-        if known is not None and known.state is GenerationState.SUPERSEDED:
+        if known is None:  # it was forgotten, at the latest when the latest one was submitted
+            self._require_time(record.latest.submitted_at + self._kept)
+        elif known.state is GenerationState.SUPERSEDED:
             self._require_time(known.updated_at + self._kept)
 
     def _require_time(self, over_at: datetime) -> None:

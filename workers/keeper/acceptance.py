@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from contracts import subjects
 from contracts.errors import WaggleError
 from contracts.events import QueryEvent, QueryFact
+from contracts.identifiers import TOKEN
 from contracts.queries import QueryRequest
 from messaging.deadlines import budget_s
 from messaging.storage import Stored
@@ -18,15 +18,14 @@ ACCEPTED = subjects.query_event(QueryFact.ACCEPTED, "*")
 FACTS = f"{subjects.EVENTS}.query.*.*"
 
 _ENDED = frozenset({QueryFact.COMPLETED, QueryFact.FAILED, QueryFact.CANCELLED})
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def query_of(subject: str, headers: Mapping[str, str], body: bytes = b"") -> Key | None:
     """Tenant and id of a query, from the subject and the header, else from the request's body; None when neither tells."""
     tenant, named = subjects.tenant_of(subject), headers.get(subjects.HEADER_QUERY_ID, "")
-    if not _TOKEN.fullmatch(tenant):
+    if not TOKEN.fullmatch(tenant):
         return None
-    if _TOKEN.fullmatch(named):
+    if TOKEN.fullmatch(named):
         return tenant, named
     try:
         return (tenant, QueryRequest.from_bytes(body).query_id) if body else None

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from contracts import subjects, topology
 from contracts.documents import DocumentRecord, Failure, Generation, IngestRequest
 from contracts.errors import ErrorCode
+from contracts.identifiers import DEFAULT_TENANT, TOKEN
 from contracts.reconciliation import Remedy
 from messaging.batches import FinishedBatches
 from messaging.clock import BrokerClock
 from messaging.document_failures import DocumentFailures
-from messaging.ledger import DocumentLedger
+from messaging.ledger import DocumentLedger, Unreadable
 from messaging.storage import Storage
 from messaging.submissions import Submissions
 from messaging.work import work_in
@@ -60,23 +62,41 @@ class StalledDocuments:
         self.interval_s = rhythm.pause_s
         self._asked: dict[str, _Asked] = {}
         self._batches_end: dict[str, int] = {}
+        self._queue_made_at: datetime | None = None
 
     async def find(self) -> Sequence[Finding]:
-        suspects = [(record, pending) async for record in self._ledger.records() if (pending := self._suspect(record))]
+        suspects, unreadable = await self._sorted()
+        known = {pending.generation for _, pending in suspects}
+        self._asked = {name: asked for name, asked in self._asked.items() if name in known}
         if suspects:
             queued = await self._requested()
             suspects = [(record, pending) for record, pending in suspects if pending.generation not in queued]
         names = {pending.generation for _, pending in suspects}
-        self._asked = {name: asked for name, asked in self._asked.items() if name in names}
         planned = {pending.generation for _, pending in suspects if pending.plan is not None}
         stalled = names - planned | await self._without_batches(planned)
-        return [await self._finding(record, p) for record, p in suspects if p.generation in stalled][:MOST_FINDINGS]
+        amiss = [(record, pending) for record, pending in suspects if pending.generation in stalled]
+        found = [await self._finding(record, pending) for record, pending in amiss[:MOST_FINDINGS]]
+        return [*(_unreadable(record) for record in unreadable[:MOST_FINDINGS]), *found]
+
+    async def _sorted(self) -> tuple[list[tuple[DocumentRecord, Generation]], list[Unreadable]]:
+        """Records about whose pending generation nothing was written lately, and those that cannot be read."""
+        suspects, unreadable = list[tuple[DocumentRecord, Generation]](), list[Unreadable]()
+        async for record in self._ledger.records():
+            if isinstance(record, Unreadable):
+                unreadable.append(record)
+            elif (pending := self._suspect(record)) is not None:
+                suspects.append((record, pending))
+        return suspects, unreadable
 
     async def _without_batches(self, names: set[str]) -> set[str]:
         """Those of which no batch is left in EMBED."""
         if not names:
             self._batches_end.clear()
             return set()
+        made_at = await self._storage.created_at(topology.EMBED.name)
+        if made_at != self._queue_made_at:  # its sequences begin anew
+            self._queue_made_at = made_at
+            self._batches_end.clear()
         end = await self._storage.last_sequence(topology.EMBED.name)
         self._batches_end = {name: self._batches_end.get(name, end) for name in names}
         oldest = await self._storage.following(topology.EMBED.name, f"{subjects.EMBED_REQUESTS}.*", limit=1)
@@ -120,8 +140,8 @@ class StalledDocuments:
 
     async def _redrive(self, record: DocumentRecord, pending: Generation, asked: _Asked) -> None:
         self._batches_end.pop(pending.generation, None)  # new ones are coming
-        self._asked[pending.generation] = _Asked(asked.times + 1, asked.batches_done)
-        await self._submissions.resume(record)
+        if await self._submissions.resume(record):
+            self._asked[pending.generation] = _Asked(asked.times + 1, asked.batches_done)
 
     async def _fail(self, record: DocumentRecord, pending: Generation) -> None:
         request = IngestRequest(
@@ -136,3 +156,12 @@ class StalledDocuments:
             message=f"Work on the document was begun {MOST_REDRIVES + 1} times and never finished: submit it again.",
         )
         await self._failures.fail(request, failure)
+
+
+def _unreadable(record: Unreadable) -> Finding:
+    return Finding(
+        remedy=Remedy.HOLD,
+        subject=f"the record of document {record.document_id}",
+        reason=record.reason,
+        tenant=record.tenant if TOKEN.fullmatch(record.tenant) else DEFAULT_TENANT,
+    )

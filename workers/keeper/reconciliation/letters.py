@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
+from contracts.documents import DocumentRecord
 from contracts.reconciliation import Remedy
 from messaging.document_letters import DocumentLetters
 from messaging.ledger import DocumentLedger
@@ -28,8 +29,9 @@ class LettersOfTheDeleted:
             named[tenant].append(document_id)
         found: list[Finding] = []
         for tenant, document_ids in named.items():
-            records = await self._ledger.get_many(tenant, document_ids)
-            found += [self._finding(tenant, i) for i in sorted(records) if records[i].deleted]
+            records = await self._ledger.known(tenant, document_ids)
+            gone = [i for i, record in sorted(records.items()) if isinstance(record, DocumentRecord) and record.deleted]
+            found += [self._finding(tenant, i) for i in gone if await self._letters.remain(tenant, i)]
         return found[:MOST_FINDINGS]
 
     def _finding(self, tenant: str, document_id: str) -> Finding:
@@ -39,5 +41,10 @@ class LettersOfTheDeleted:
             reason="the document was deleted",
             tenant=tenant,
             document_id=document_id,
-            apply=partial(self._letters.remove, tenant, document_id),
+            apply=partial(self._remove, tenant, document_id),
         )
+
+    async def _remove(self, tenant: str, document_id: str) -> None:
+        record = await self._ledger.get(tenant, document_id)
+        if record is not None and record.deleted:  # else it was submitted again meanwhile
+            await self._letters.remove(tenant, document_id)

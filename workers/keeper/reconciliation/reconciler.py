@@ -95,6 +95,9 @@ class Reconciler:
                 findings += await at(look)
             except TransientError as error:
                 unseen[look.name] = str(error)
+            except Exception as error:
+                log.exception("cannot be looked at", look=look.name)
+                unseen[look.name] = f"{type(error).__name__}: {error}"
         return Survey(findings=tuple(findings), unseen=unseen)
 
     async def reconcile(self, look: Look) -> list[Finding]:

@@ -9,12 +9,12 @@ from functools import partial
 
 from contracts.documents import DocumentRecord, Generation, GenerationState
 from contracts.identifiers import digest
-from contracts.queries import MAX_DEADLINE_S
+from contracts.queries import READ_ON_S
 from contracts.reconciliation import Remedy
 from messaging.broker import Broker
 from messaging.census import Census, GenerationKey, IndexCensus
 from messaging.document_failures import request_purge
-from messaging.ledger import DocumentLedger, SupersededError
+from messaging.ledger import DocumentLedger, SupersededError, Unreadable
 from messaging.submissions import Submissions
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
 
@@ -22,7 +22,7 @@ RECORDS_AT_ONCE = 500
 MOST_UNRECORDED = 0.05
 """Above this share of rows without any record it is the ledger that is suspected, and nothing is done."""
 
-READ_ON = timedelta(seconds=MAX_DEADLINE_S + 30.0)
+READ_ON = timedelta(seconds=READ_ON_S)
 """So long after its end questions under way may still read a superseded generation."""
 
 
@@ -58,6 +58,8 @@ class IndexRows:
         census = await self._census.take()
         ended, unrecorded = list[Finding](), list[Finding]()
         async for key, rows, record in self._with_records(census):
+            if isinstance(record, Unreadable):  # told by the look at documents
+                continue
             if record is None:
                 unrecorded.append(self._unrecorded(key, rows))
             elif (why := self._over(record, key[2], begun)) is not None:
@@ -68,14 +70,16 @@ class IndexRows:
         missing = [finding async for finding in self._missing(census, begun)]
         return [*ended[:MOST_FINDINGS], *missing[:MOST_FINDINGS], *unrecorded[:MOST_FINDINGS]]
 
-    async def _with_records(self, census: Census) -> AsyncIterator[tuple[GenerationKey, int, DocumentRecord | None]]:
+    async def _with_records(
+        self, census: Census
+    ) -> AsyncIterator[tuple[GenerationKey, int, DocumentRecord | Unreadable | None]]:
         by_tenant: defaultdict[str, list[GenerationKey]] = defaultdict(list)
         for key in census:
             by_tenant[key[0]].append(key)
         for tenant, keys in by_tenant.items():
             for start in range(0, len(keys), RECORDS_AT_ONCE):
                 part = keys[start : start + RECORDS_AT_ONCE]
-                records = await self._ledger.get_many(tenant, [document_id for _, document_id, _ in part])
+                records = await self._ledger.known(tenant, [document_id for _, document_id, _ in part])
                 for key in part:
                     yield key, census[key], records.get(key[1])
 
@@ -84,8 +88,9 @@ class IndexRows:
         known = record.generation(generation)
         if generation in (record.visible_generation, record.pending_generation) and not record.deleted:
             return None
-        if known is None:
-            return "forgotten"  # a record forgets only generations that ended long ago
+        if known is None:  # it was forgotten, at the latest when the latest one was submitted
+            long_ago = record.latest.submitted_at + READ_ON <= begun - self._rhythm.settled
+            return "forgotten" if record.deleted or long_ago else None
         kept = READ_ON if known.state is GenerationState.SUPERSEDED and not record.deleted else timedelta()
         if known.updated_at + kept > begun - self._rhythm.settled:
             return None
@@ -93,6 +98,8 @@ class IndexRows:
 
     async def _missing(self, census: Census, begun: datetime) -> AsyncIterator[Finding]:
         async for record in self._ledger.records():
+            if isinstance(record, Unreadable):
+                continue
             visible = record.generation(record.searchable_generation) if record.searchable_generation else None
             if visible is None or visible.plan is None or visible.updated_at > begun - self._rhythm.settled:
                 continue

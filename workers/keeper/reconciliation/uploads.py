@@ -12,7 +12,7 @@ from contracts.documents import DocumentRecord, GenerationState
 from contracts.reconciliation import Remedy
 from messaging.broker import Broker
 from messaging.document_failures import request_purge
-from messaging.ledger import DocumentLedger
+from messaging.ledger import DocumentLedger, Unreadable
 from messaging.storage import Storage
 from messaging.upload_inventory import StoredPart, UploadInventory
 from messaging.uploads import Uploads
@@ -48,26 +48,29 @@ class OrphanUploads:
 
     async def find(self) -> Sequence[Finding]:
         before = self._broker.clock.now() - self._rhythm.orphaned
-        chunk_sets = await self._inventory.chunk_sets()  # first: what is finished meanwhile is then among the parts
-        parts = [part async for part in self._inventory.parts()]
+        inventory = await self._inventory.take()
         ended, unrecorded = list[Finding](), list[StoredPart]()
-        async for part, record in self._with_records([part for part in parts if part.stored_at <= before]):
+        async for part, record in self._with_records([part for part in inventory.parts if part.stored_at <= before]):
+            if isinstance(record, Unreadable):  # told by the look at documents
+                continue
             if record is None:
                 unrecorded.append(part)
             elif (why := _over(record, part.generation, before)) is not None:
                 ended.append(self._ended(part, why))
-        orphans = await self._believed(unrecorded, len(parts))
-        halves = await self._half_written(chunk_sets - {part.nuid for part in parts}, before)
+        orphans = await self._believed(unrecorded, len(inventory.parts))
+        halves = await self._half_written(inventory.unfinished, before)
         return [*_distinct(ended), *_distinct(orphans), *halves][:MOST_FINDINGS]
 
-    async def _with_records(self, parts: list[StoredPart]) -> AsyncIterator[tuple[StoredPart, DocumentRecord | None]]:
+    async def _with_records(
+        self, parts: list[StoredPart]
+    ) -> AsyncIterator[tuple[StoredPart, DocumentRecord | Unreadable | None]]:
         by_tenant: defaultdict[str, list[StoredPart]] = defaultdict(list)
         for part in parts:
             by_tenant[part.tenant].append(part)
         for tenant, theirs in by_tenant.items():
             for start in range(0, len(theirs), RECORDS_AT_ONCE):
                 some = theirs[start : start + RECORDS_AT_ONCE]
-                records = await self._ledger.get_many(tenant, [part.document_id for part in some])
+                records = await self._ledger.known(tenant, [part.document_id for part in some])
                 for part in some:
                     yield part, records.get(part.document_id)
 
