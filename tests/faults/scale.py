@@ -30,6 +30,10 @@ class Scale:
     rhythm: Rhythm = SCALED_RHYTHM
 
     @property
+    def as_in_production(self) -> bool:
+        return self.ack_wait_s is None
+
+    @property
     def table(self) -> Topology:
         consumers = tuple(replace(c, ack_wait_s=self.ack_wait_s or c.ack_wait_s) for c in Topology().consumers)
         return Topology(consumers=consumers)
