@@ -21,7 +21,7 @@ QUESTIONS_EVERY_S = 0.5
 VERSIONED = 12
 
 GROWTH_TIMES = 1.1
-GROWTH_MIB = 16.0
+GROWTH_MIB = 32.0
 MORE_FDS = 12
 MORE_TASKS = 12
 """Beyond the first third's median. What is in hand at the moment comes and goes; a leak does not stop."""
