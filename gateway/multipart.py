@@ -59,7 +59,7 @@ class Part:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while not self._ended:
-            event = await anext(self._events)
+            event = await anext(self._events, None)  # none: the body broke off in this part, which was told then
             if isinstance(event, _Data):
                 yield event.chunk
             else:

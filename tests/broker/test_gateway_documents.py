@@ -163,11 +163,15 @@ async def test_metadata_after_a_file_is_refused_and_the_file_is_still_told_of(ga
     assert "before the files" in items[1]["problem"]["detail"]
 
 
+BROKEN_OFF = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\ncontent'
+
+
 @pytest.mark.parametrize(
     ("content_type", "body", "status"),
     [
         ("multipart/form-data; boundary=x", b"--x--\r\n", 422),
         ("multipart/form-data; boundary=x", b"nonsense", 400),
+        ("multipart/form-data; boundary=x", BROKEN_OFF, 400),
         ("multipart/form-data", b"", 400),
         ("text/plain", b"hello", 415),
         ("application/json", b'{"name": "a"}', 422),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import multiprocessing
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pytest
 
@@ -77,6 +79,38 @@ async def test_an_index_that_cannot_be_read_is_tried_again_later(tmp_path: Path)
             file.unlink()
     with pytest.raises(TransientError, match="index"):
         await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
+    await index.close()
+
+
+@pytest.mark.parametrize(("renewed_after_s", "stay_open"), [(0.0, False), (math.inf, True)])
+async def test_files_of_earlier_states_are_closed_when_the_table_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renewed_after_s: float, stay_open: bool
+) -> None:
+    monkeypatch.setattr("workers.indexing.lance.RENEWED_AFTER_S", renewed_after_s)
+    index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+    await index.open()
+    for n in range(ROUNDS):
+        await index.upsert([row(f"some words {n} {i}", document_id=f"d{n}", ordinal=i) for i in range(100)])
+        await index.optimize()
+        assert await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
+    ours = [file for file in psutil.Process().open_files() if file.path.startswith(str(tmp_path))]
+    assert (len(ours) >= ROUNDS // 2) is stay_open
+    await index.close()
+
+
+async def test_an_index_that_cannot_be_opened_anew_is_used_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+    await index.open()
+    await index.upsert([row("some words")])
+
+    async def refused() -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("workers.indexing.lance.RENEWED_AFTER_S", 0.0)
+    monkeypatch.setattr(index, "_connect", refused)
+    assert await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
     await index.close()
 
 

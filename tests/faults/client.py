@@ -54,6 +54,10 @@ class Client:
         async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as http:
             yield cls(http, books)
 
+    @property
+    def url(self) -> str:
+        return str(self._http.base_url)
+
     async def ready(self) -> bool:
         return (await self._call("GET", "/health/ready")).ok
 
@@ -84,10 +88,22 @@ class Client:
         return reply.body if reply.ok else None
 
     async def ask(
-        self, question: str, *, deadline_s: float = 20.0, generate: bool = True, documents: tuple[str, ...] = ()
+        self,
+        question: str,
+        *,
+        deadline_s: float = 20.0,
+        generate: bool = True,
+        documents: tuple[str, ...] = (),
+        mode: str = "hybrid",
     ) -> Reply:
         """Ask a question once and wait for its end."""
-        body: dict[str, Any] = {"query": question, "generate": generate, "deadline_s": deadline_s, "top_k": 50}
+        body: dict[str, Any] = {
+            "query": question,
+            "generate": generate,
+            "deadline_s": deadline_s,
+            "top_k": 50,
+            "mode": mode,
+        }
         if documents:
             body["filters"] = {"document_ids": documents}
         reply = await self._call("POST", "/v1/query", body)

@@ -6,14 +6,18 @@ Each takes away one safeguard of production code, so that a control run can show
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from nats.js.api import PubAck
 
 from contracts import topology
 from messaging.delivery import Delivery, Outcome
+from tests.faults.backends import BACKEND_MANNERS
+from tests.faults.plans import FOLDER_VARIABLE
 from tests.faults.striking import wrap
 
 
@@ -107,6 +111,36 @@ def publish_blindly() -> None:
     wrap("messaging.broker:Broker.publish", blindly)
 
 
+def no_hold() -> None:
+    """What meets a backend that is away fails, and uses up its attempts."""
+
+    def unheld(_: Any) -> Any:
+        async def hold(_: Any, incoming: Any, call_next: Any) -> None:
+            await call_next(incoming)
+
+        return hold
+
+    wrap("messaging.middlewares.hold:Hold.__call__", unheld)
+
+
+def tell_tasks() -> None:
+    """Write down with each heartbeat how many tasks the event loop has."""
+
+    def telling(original: Any) -> Any:
+        async def publish(heartbeats: Any) -> None:
+            file = tasks_file(Path(os.environ[FOLDER_VARIABLE]), os.getpid())
+            await asyncio.to_thread(file.write_text, str(len(asyncio.all_tasks())))
+            await original(heartbeats)
+
+        return publish
+
+    wrap("messaging.heartbeats:HeartbeatPublisher.publish", telling)
+
+
+def tasks_file(folder: Path, pid: int) -> Path:
+    return folder / f"{pid}.tasks"
+
+
 async def _nothing(*_: Any, **__: Any) -> None:
     await asyncio.sleep(0)
 
@@ -123,5 +157,8 @@ MANNERS: Mapping[str, Callable[[], None]] = {
         no_reconciler,
         no_watchdog,
         publish_blindly,
+        no_hold,
+        tell_tasks,
+        *BACKEND_MANNERS,
     )
 }

@@ -13,6 +13,7 @@ PRODUCTION_VARIABLE = "WAGGLE_TEST_PRODUCTION_TIMES"
 SCALED_ACK_WAIT_S = 3.0
 SCALED_KEPT_S = 2.0
 SCALED_WATCH_S = 1.0
+SCALED_RENEWED_S = 5.0
 SETTLE_S = 60.0
 SCALED_RHYTHM = Rhythm(
     pause_s=1.0, index_pause_s=3.0, uploads_pause_s=3.0, settled_s=5.0, orphaned_s=10.0, confirm_s=0.5
@@ -22,12 +23,19 @@ SCALED_RHYTHM = Rhythm(
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """None: what production has. `kept_s` is how long rows of superseded generations stay."""
+    """None: what production has. `kept_s` is how long rows of superseded generations stay, `renewed_s` how long the index
+    stays open.
+    """
 
     ack_wait_s: float | None = SCALED_ACK_WAIT_S
     kept_s: float | None = SCALED_KEPT_S
     watch_s: float | None = SCALED_WATCH_S
+    renewed_s: float | None = SCALED_RENEWED_S
     rhythm: Rhythm = SCALED_RHYTHM
+
+    @property
+    def as_in_production(self) -> bool:
+        return self.ack_wait_s is None
 
     @property
     def table(self) -> Topology:
@@ -53,5 +61,5 @@ class Scale:
 
 
 SCALED = Scale()
-PRODUCTION = Scale(ack_wait_s=None, kept_s=SCALED_KEPT_S, watch_s=None, rhythm=Rhythm())
+PRODUCTION = Scale(ack_wait_s=None, kept_s=SCALED_KEPT_S, watch_s=None, renewed_s=None, rhythm=Rhythm())
 """Rows of superseded generations still go soon: a campaign cannot wait five minutes for each."""

@@ -57,6 +57,8 @@ def _worker(service: Service, scale: Scale, folder: Path) -> WorkerApp:
     build: Callable[..., WorkerApp] = import_module(f"workers.{service}.worker").build
     if scale.watch_s is not None:
         running.WATCH_INTERVAL_S = scale.watch_s
+    if scale.renewed_s is not None and service in (Service.EMBED, Service.RETRIEVE):
+        import_module("workers.indexing.lance").RENEWED_AFTER_S = scale.renewed_s  # type: ignore[attr-defined]  # it has
     own: dict[Service, dict[str, Any]] = {
         Service.EMBED: {} if scale.kept_s is None else {"kept_s": scale.kept_s},
         Service.KEEPER: {"rhythm": scale.rhythm},

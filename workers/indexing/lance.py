@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import math
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import timedelta
@@ -13,6 +15,7 @@ from typing import Any
 
 import lancedb
 import pyarrow as pa
+import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfFlat, LabelList
 from lancedb.query import MatchQuery
 
@@ -35,8 +38,13 @@ VECTORS_WORTH_AN_INDEX = 1_000
 INDEX_CACHE_BYTES = 512 * 1024 * 1024
 METADATA_CACHE_BYTES = 128 * 1024 * 1024
 """What a process may keep of the index in memory; the engine's own bounds are several GiB."""
+RENEWED_AFTER_S = 120.0
+"""The engine keeps files open for every state of an index that it has read, within those bounds thousands. They are let
+go of when the table is opened anew."""
 
 _GENERATION = ("tenant", "document_id", "generation")
+
+log = structlog.get_logger(__name__)
 
 _WORDS = FTS(
     base_tokenizer="whitespace",
@@ -67,23 +75,22 @@ class LanceIndex:
         self._identity = identity
         self._connection: lancedb.AsyncConnection | None = None
         self._table: lancedb.AsyncTable | None = None
+        self._renewed_at = math.inf
 
     async def open(self) -> None:
         await asyncio.to_thread(self._path.mkdir, parents=True, exist_ok=True)
         async with _locked(self._path / "open.lock"):
             with self._engine():
-                self._connection = await lancedb.connect_async(
-                    str(self._path),
-                    read_consistency_interval=timedelta(0),
-                    session=lancedb.Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES),
-                )
+                self._connection = await self._connect()
                 self._table = await self._open_table(self._connection)
                 self._check_identity((await self._table.schema()).metadata or {})
                 await self._create_indices()
+        self._renewed_at = time.monotonic()
 
     async def upsert(self, rows: Sequence[Row]) -> None:
         if not rows:
             return
+        await self._renew()
         last = {row.chunk_id: row for row in rows}  # the engine refuses to merge one key twice
         data = pa.Table.from_pylist([to_record(row) for row in last.values()], schema=self._schema())
         with self._engine():
@@ -92,15 +99,18 @@ class LanceIndex:
             await merge.use_index(False).execute(data)
 
     async def delete_generation(self, tenant: str, document_id: str, generation: str) -> int:
+        await self._renew()
         with self._engine():
             result = await self._opened.delete(conditions.of_generation(tenant, document_id, generation))
         return int(result.num_deleted_rows)  # type: ignore[attr-defined]  # missing in the library's stub
 
     async def count_generation(self, tenant: str, document_id: str, generation: str) -> int:
+        await self._renew()
         with self._engine():
             return int(await self._opened.count_rows(conditions.of_generation(tenant, document_id, generation)))
 
     async def census(self) -> dict[tuple[str, str, str], int]:
+        await self._renew()
         counted: Counter[tuple[str, str, str]] = Counter()
         with self._engine():
             async for batch in await self._opened.query().select(list(_GENERATION)).to_batches():
@@ -110,6 +120,7 @@ class LanceIndex:
     async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:
         if not digests:
             return {}
+        await self._renew()
         where = f"{conditions.of_document(tenant, document_id)} AND {conditions.one_of('text_digest', digests)}"
         with self._engine():
             found = await self._opened.query().where(where).select(EMBEDDING_COLUMNS).to_arrow()
@@ -125,6 +136,7 @@ class LanceIndex:
         filters: Filters,
         visible: Visible | None = None,
     ) -> list[Candidate]:
+        await self._renew()
         where = conditions.of_search(tenant, filters, visible)
         with self._engine():
             by_vector, by_keyword = await asyncio.gather(
@@ -134,6 +146,7 @@ class LanceIndex:
 
     async def optimize(self) -> None:
         """Fold new rows into the indices, merge small files, drop replaced ones. One process at a time does it."""
+        await self._renew()
         with _try_lock(self._path / "optimize.lock") as ours:
             for _ in range(OPTIMIZE_ATTEMPTS if ours else 0):
                 with contextlib.suppress(_ConflictError), self._engine():
@@ -166,6 +179,24 @@ class LanceIndex:
         if self._table is None:
             raise RuntimeError("the index is not open: await open() first")
         return self._table
+
+    async def _renew(self) -> None:
+        """Open the table anew when that is due. What is under way keeps the one it has, as do all when it fails."""
+        if time.monotonic() - self._renewed_at < RENEWED_AFTER_S:
+            return
+        self._renewed_at = time.monotonic()  # one call does it, the others go on
+        try:
+            connection = await self._connect()
+            self._connection, self._table = connection, await connection.open_table(TABLE)
+        except (RuntimeError, OSError, ValueError) as error:
+            log.warning("the index could not be opened anew", path=str(self._path), reason=str(error))
+
+    async def _connect(self) -> lancedb.AsyncConnection:
+        return await lancedb.connect_async(
+            str(self._path),
+            read_consistency_interval=timedelta(0),
+            session=lancedb.Session(INDEX_CACHE_BYTES, METADATA_CACHE_BYTES),
+        )
 
     async def _open_table(self, connection: lancedb.AsyncConnection) -> lancedb.AsyncTable:
         if TABLE in (await connection.list_tables()).tables:

@@ -17,11 +17,15 @@ from tests.faults.rows.controls import (
     RandomIds,
 )
 from tests.faults.rows.deaths import AdvisoriesLost, Exhausted, OnlyAKeeper
+from tests.faults.rows.hostile import HostileMessages, HostileRequests
 from tests.faults.rows.kills import Kills
+from tests.faults.rows.outages import EncoderAway, GeneratorAway, IndexAway, NoHold, UploadsAway
+from tests.faults.rows.overload import SlowIndex
 from tests.faults.rows.poison import KillingBatch, KillingPoison, Malformed, RaisingPoison
 from tests.faults.rows.races import Deletion, Overtaking
 from tests.faults.rows.repeats import Twice
 from tests.faults.rows.signals import Sigterm, StaleWriter, Zombies
+from tests.faults.rows.soak import Soak
 
 ROWS: tuple[type[Row], ...] = (
     Kills,
@@ -43,6 +47,14 @@ ROWS: tuple[type[Row], ...] = (
     OnlyAKeeper,
     Exhausted,
     AdvisoriesLost,
+    SlowIndex,
+    IndexAway,
+    EncoderAway,
+    GeneratorAway,
+    UploadsAway,
+    HostileRequests,
+    HostileMessages,
+    Soak,
 )
 CONTROLS: tuple[type[Row], ...] = (
     AckFirst,
@@ -54,6 +66,7 @@ CONTROLS: tuple[type[Row], ...] = (
     NoKeeper,
     NoAdvisories,
     BlindPublish,
+    NoHold,
 )
 
 __all__ = ["CONTROLS", "ROWS"]

@@ -43,6 +43,16 @@ async def test_parts_are_the_same_however_the_body_is_cut_into_chunks(content, s
     assert await read(body, size) == [("metadata", None, b"{}"), ("file", "a.bin", content)]
 
 
+async def test_a_reader_may_go_on_after_a_part_in_which_the_body_broke_off():
+    body = form(part('form-data; name="a"; filename="a"', b"x" * 5000))[:-20]
+    broken = []
+    async for item in parts(pieces(body, 100), BOUNDARY):
+        with pytest.raises(Problem, match="breaks off"):
+            await item.text(at_most=10_000)
+        broken.append(item.head.field)
+    assert broken == ["a"]
+
+
 async def test_what_a_reader_leaves_of_a_part_is_skipped():
     body = form(part('form-data; name="a"; filename="a"', b"x" * 5000), part('form-data; name="b"', b"second"))
     seen = []

@@ -1,0 +1,86 @@
+"""Row 31: half of the usual load for a long time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.faults.row import Outcome, Row, Trial
+from tests.faults.stack import EVERYBODY, running
+from tests.faults.usage import Usage
+from tests.faults.workload import Workload
+
+WARM_S = 8.0
+SOAK_S = 30.0
+PRODUCTION_WARM_S = 60.0
+PRODUCTION_SOAK_S = 600.0
+REPLACED_EVERY_S = 1.0
+QUESTIONS_EVERY_S = 0.5
+"""Half of what other rows have going on. Documents are replaced, so that what is kept stays the same."""
+VERSIONED = 12
+
+GROWTH_TIMES = 1.1
+GROWTH_MIB = 32.0
+MORE_FDS = 12
+MORE_TASKS = 12
+"""Beyond the first third's median. What is in hand at the moment comes and goes; a leak does not stop."""
+
+
+class Soak(Row):
+    number = "31"
+    name = "soak"
+    fault = "half load for a long time: documents replaced over and over, questions"
+    passes = "memory, open files and tasks of every process flat; nothing stranded"
+
+    async def run(self, trial: Trial) -> Outcome:
+        outcome = Outcome()
+        warm_s, soak_s = (PRODUCTION_WARM_S, PRODUCTION_SOAK_S) if trial.scale.as_in_production else (WARM_S, SOAK_S)
+        async with running(seed=trial.seed, scale=trial.scale, manners={EVERYBODY: ("tell_tasks",)}) as stack:
+            work, usage = Workload(stack), Usage(stack)
+            await work.prepare(versioned=VERSIONED)
+            async with _half_load(work):
+                await asyncio.sleep(warm_s)
+                async with usage.taken():
+                    await asyncio.sleep(soak_s)
+            outcome.verdict = await stack.examine()
+            outcome.require(not stack.fleet.crashes(), f"processes ended by themselves: {stack.fleet.crashes()}")
+            _judge(usage, outcome)
+            trial.say(", ".join(f"{name} {value:g}" for name, value in outcome.notes.items()))
+        return outcome
+
+
+@asynccontextmanager
+async def _half_load(work: Workload) -> AsyncIterator[None]:
+    async def replacing() -> None:
+        while True:
+            await asyncio.gather(work.replace(), asyncio.sleep(REPLACED_EVERY_S))
+
+    async def asking() -> None:
+        while True:
+            work.ask()
+            await asyncio.sleep(QUESTIONS_EVERY_S)
+
+    going = [asyncio.create_task(replacing()), asyncio.create_task(asking())]
+    try:
+        yield
+    finally:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going)
+    for task in going:
+        assert task.cancelled(), f"the load broke off: {task.exception()}"
+    await work.finish()
+
+
+def _judge(usage: Usage, outcome: Outcome) -> None:
+    for name in usage.samples:
+        first_mib, last_mib = usage.thirds(name, "rss_mib")
+        outcome.notes[f"{name} MiB more"] = round(last_mib - first_mib, 1)
+        outcome.require(
+            last_mib <= GROWTH_TIMES * first_mib + GROWTH_MIB, f"{name} grew from {first_mib:.0f} to {last_mib:.0f} MiB"
+        )
+        for what, more in (("fds", MORE_FDS), ("tasks", MORE_TASKS)):
+            first, last = usage.thirds(name, what)
+            outcome.notes[f"{name} {what} more"] = last - first
+            outcome.require(last <= first + more, f"{name} has {last:g} {what}, {first:g} at first")
