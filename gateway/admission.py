@@ -21,7 +21,7 @@ from messaging.consumers import backlog
 STALE_S = 5.0
 """Older readings decide nothing: the broker is away, and says so itself."""
 ALWAYS = 8
-"""So many may wait at a stage whatever its rate: a worker that is being replaced must find them."""
+"""So many may wait at a stage that gets nothing done: a worker that is being replaced must find them."""
 SHARE = 0.7
 """Of its time a question may wait so much; the rest is for its answer."""
 LEAST_RETRY_S = 1
@@ -139,10 +139,7 @@ class Admission:
         waits = [(self._retrieve, searched)]
         if generate:
             waits.append((self._generate, searched + self._generate.load.backlog(now)))
-        return max(
-            ((stage, stage.load.wait_s(before) if before > ALWAYS else 0.0) for stage, before in waits),
-            key=lambda pair: pair[1],
-        )
+        return max(((stage, _wait_s(stage.load, before, now)) for stage, before in waits), key=lambda pair: pair[1])
 
     def _too_many(self, stage: _Stage, wait_s: float, deadline_s: float) -> problems.Problem:
         name = stage.consumer.durable
@@ -183,6 +180,10 @@ class Admission:
 
 def _named(stage: _Stage) -> dict[str, str]:
     return {"waggle.stage": stage.consumer.durable}
+
+
+def _wait_s(load: StageLoad, before: float, now: float) -> float:
+    return load.wait_s(before) if before > ALWAYS or load.is_going(now) else 0.0
 
 
 def _bounded(seconds: float) -> int:

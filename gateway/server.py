@@ -60,7 +60,7 @@ async def serve(settings: GatewaySettings) -> int:
 def bind(host: str, port: int) -> socket.socket:
     """A listening socket on a loopback address. Raises `ConfigurationError` for any other, and when it is taken."""
     family, address = _loopback(host)
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio sets no TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((address, port))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
+from datetime import timedelta
+from itertools import cycle
+from typing import Any
 
 import httpx
 import pytest
 
-from contracts import topology
+from contracts import subjects, topology
 from contracts.documents import IngestRequest
-from contracts.queries import QueryRequest
+from contracts.queries import GenerateRequest, QueryRequest
+from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.delivery import Delivery
@@ -27,53 +31,79 @@ FIVEFOLD_S = TAKES_S / AT_ONCE / 5
 QUESTIONS = 500
 
 
-class SlowStage:
-    """A retrieve worker that does 20 questions a second, or none while it is stopped."""
+def slow_retrieval(worker: WorkerApp, *, at_once: int = AT_ONCE, takes_s: float = TAKES_S) -> None:
+    """A retrieve worker that does 20 questions a second, or as many as told."""
 
-    def __init__(self, worker: WorkerApp) -> None:
-        self.going = asyncio.Event()
-        self.going.set()
-        self.done = 0
+    @worker.consumes(topology.QUERY_WORKERS, QueryRequest, concurrency=at_once)
+    async def on_request(request: QueryRequest, _: Delivery) -> None:
+        await asyncio.sleep(takes_s)
+        stage = Stage(worker.broker, request)
+        await stage.retrieved()
+        await stage.completed(None)
 
-        @worker.consumes(topology.QUERY_WORKERS, QueryRequest, concurrency=AT_ONCE)
-        async def on_request(request: QueryRequest, _: Delivery) -> None:
-            await self.going.wait()
-            await asyncio.sleep(TAKES_S)
-            stage = Stage(worker.broker, request)
-            await stage.retrieved()
+
+def slow_generation(worker: WorkerApp) -> None:
+    """A retrieve worker that keeps up, before a generate worker that does 20 questions a second."""
+
+    @worker.consumes(topology.QUERY_WORKERS, QueryRequest, concurrency=8)
+    async def on_question(request: QueryRequest, _: Delivery) -> None:
+        stage = Stage(worker.broker, request)
+        await stage.retrieved()
+        if not request.generate:
             await stage.completed(None)
-            self.done += 1
+            return
+        generate = GenerateRequest(
+            tenant=request.tenant,
+            query_id=request.query_id,
+            query=request.query,
+            passages=(),
+            deadline=worker.broker.clock.now() + timedelta(seconds=DEADLINE_S),
+        )
+        await worker.broker.publish(
+            subjects.generate_request(request.tenant),
+            generate,
+            stream=topology.GENERATE,
+            message_id=request.query_id,
+        )
+
+    @worker.consumes(topology.GENERATE_STABLE_WORKERS, GenerateRequest, concurrency=AT_ONCE)
+    async def on_request(request: GenerateRequest, _: Delivery) -> None:
+        await asyncio.sleep(TAKES_S)
+        await Stage(worker.broker, request).completed()
 
 
 @pytest.fixture
-async def stage(broker: Broker, worker: WorkerApp) -> AsyncIterator[SlowStage]:
-    stage = SlowStage(worker)
+async def stage(broker: Broker, worker: WorkerApp) -> AsyncIterator[None]:
+    slow_retrieval(worker)
     async with running(worker):
-        yield stage
+        yield
 
 
-async def ask(gateway: Gateway) -> httpx.Response:
-    body = {"query": "How?", "generate": False, "deadline_s": DEADLINE_S}
+async def ask(gateway: Gateway, *, generate: bool = False, deadline_s: float = DEADLINE_S) -> httpx.Response:
+    body = {"query": "How?", "generate": generate, "deadline_s": deadline_s}
     return await gateway.http.post("/v1/query", json=body)
 
 
-async def ask_many(gateway: Gateway, number: int, *, every_s: float) -> list[httpx.Response]:
+async def ask_many(*gateways: Gateway, number: int, every_s: float, **options: Any) -> list[httpx.Response]:
+    """Each question to the next of the gateways."""
     async with asyncio.TaskGroup() as tasks:
         asked = []
-        for _ in range(number):
-            asked.append(tasks.create_task(ask(gateway)))
+        for _, gateway in zip(range(number), cycle(gateways), strict=False):
+            asked.append(tasks.create_task(ask(gateway, **options)))
             await asyncio.sleep(every_s)
     return [task.result() for task in asked]
 
 
-async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(
-    stage: SlowStage, gateway: Gateway
-) -> None:
-    answers = await ask_many(gateway, QUESTIONS, every_s=FIVEFOLD_S)
-    statuses = Counter(response.status_code for response in answers)
-    assert set(statuses) == {200, 429}, statuses
-    assert statuses[200] > 50
-    assert statuses[429] > 50
+def statuses(answers: Iterable[httpx.Response]) -> Counter[int]:
+    return Counter(response.status_code for response in answers)
+
+
+async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back(stage: None, gateway: Gateway) -> None:
+    answers = await ask_many(gateway, number=QUESTIONS, every_s=FIVEFOLD_S)
+    counted = statuses(answers)
+    assert set(counted) == {200, 429}, counted
+    assert counted[200] > 50
+    assert counted[429] > 50
     refused = next(response for response in answers if response.status_code == 429)
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert refused.headers["ratelimit-policy"].startswith('"queries";q=')
@@ -83,9 +113,9 @@ async def test_what_is_let_in_is_answered_and_the_rest_is_told_when_to_come_back
     assert "Ask again after" in problem["detail"]
 
 
-async def test_it_lets_in_again_once_the_backlog_is_done(stage: SlowStage, gateway: Gateway, broker: Broker) -> None:
-    answers = await ask_many(gateway, QUESTIONS // 2, every_s=FIVEFOLD_S)
-    assert 429 in {response.status_code for response in answers}
+async def test_it_lets_in_again_once_the_backlog_is_done(stage: None, gateway: Gateway, broker: Broker) -> None:
+    answers = await ask_many(gateway, number=QUESTIONS // 2, every_s=FIVEFOLD_S)
+    assert 429 in statuses(answers)
 
     async def is_done() -> bool:
         return await Storage(broker).count(topology.QUERY.name, ">") == 0
@@ -94,15 +124,52 @@ async def test_it_lets_in_again_once_the_backlog_is_done(stage: SlowStage, gatew
     assert (await ask(gateway)).status_code == 200
 
 
-async def test_an_idle_stage_refuses_nothing(stage: SlowStage, gateway: Gateway) -> None:
+async def test_a_slow_stage_is_not_given_more_than_it_can_do_in_time(
+    broker: Broker, worker: WorkerApp, gateway: Gateway
+) -> None:
+    """Few questions are much for a stage that takes long for each."""
+    slow_retrieval(worker, at_once=1, takes_s=1.2)
+    async with running(worker):
+        at_first = await ask_many(gateway, number=4, every_s=0, deadline_s=20)
+        assert set(statuses(at_first)) == {200}
+        counted = statuses(await ask_many(gateway, number=60, every_s=0.24, deadline_s=6))
+    assert set(counted) == {200, 429}, counted
+
+
+async def test_several_gateways_share_what_a_stage_can_do(stage: None, nats_server: NatsServer) -> None:
+    async with running_gateway(nats_server.url) as one, running_gateway(nats_server.url) as other:
+        await one.ready()
+        await other.ready()
+        counted = statuses(await ask_many(one, other, number=QUESTIONS, every_s=FIVEFOLD_S))
+    assert set(counted) == {200, 429}, counted
+
+
+async def test_generation_that_is_behind_refuses_questions_but_no_searches(
+    broker: Broker, worker: WorkerApp, gateway: Gateway
+) -> None:
+    slow_generation(worker)
+    async with running(worker):
+        asking = asyncio.create_task(ask_many(gateway, number=QUESTIONS, every_s=FIVEFOLD_S, generate=True))
+        searched: list[httpx.Response] = []
+        while not asking.done():
+            searched.append(await ask(gateway))
+        answers = await asking
+    counted = statuses(answers)
+    assert set(counted) == {200, 429}, counted
+    assert set(statuses(searched)) == {200}
+    refused = next(response for response in answers if response.status_code == 429)
+    assert "generate-stable" in refused.json()["detail"]
+
+
+async def test_an_idle_stage_refuses_nothing(stage: None, gateway: Gateway) -> None:
     for _ in range(12):
         assert (await ask(gateway)).status_code == 200
 
 
 async def test_a_stage_without_workers_is_waited_for_by_a_few(broker: Broker, gateway: Gateway) -> None:
     """A worker that is being replaced finds them; each ends at its deadline otherwise."""
-    answers = await ask_many(gateway, 5, every_s=0.01)
-    assert {response.status_code for response in answers} == {504}
+    answers = await ask_many(gateway, number=5, every_s=0.01)
+    assert set(statuses(answers)) == {504}
 
 
 async def test_more_documents_than_may_wait_are_refused(broker: Broker, nats_server, worker: WorkerApp) -> None:

@@ -167,6 +167,7 @@ async def test_figures_are_by_route_template_and_name_no_id(broker: Broker, nats
     assert sum('http_route="unmatched"' in line for line in lines) == 1
     assert "secret-id" not in figures
     assert "BREW" not in figures
+    assert any(line.startswith("waggle_admission_backlog{") and '"retrieve"' in line for line in figures.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -138,16 +138,33 @@ async def test_a_head_that_never_ends_is_cut(gateway, monkeypatch):
     assert await raw(gateway, b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n") == b""
 
 
-async def test_a_refused_body_leaves_the_connection_usable(gateway):
-    host, _, port = gateway.url.removeprefix("http://").partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    body = b'{"query": "' + b"x" * 200_000 + b'"}'
-    head = b"POST /v1/query HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-    writer.write(head % len(body) + body + b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(10):
-        answers = await reader.read()
-    writer.close()
-    assert answers.startswith(b"HTTP/1.1 413")
+CROWDED = b"{" + b",".join(b'"%d":1' % n for n in range(1_000_000)) + b"}"
+DEEP = b'{"query": "x", "filters": ' + b"[" * 100 + b"]" * 100 + b"}"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        (b"query", b'{"query": "' + b"x" * 200_000 + b'"}', b"413"),
+        (b"query", CROWDED, b"413"),
+        (b"query", DEEP, b"422"),
+        (b"query", b'{"query": "a\x00b"}', b"400"),
+        (b"query", b'{"query": "a\\u0000b"}', b"422"),
+        (b"query", b'{"query": "\\ud800"}', b"400"),
+        (b"query", b'{"query": "\xed\xa0\x80"}', b"400"),
+        (b"documents", b'{"name": "a", "text": "' + b"x" * 13_000_000 + b'"}', b"413"),
+        (b"documents", CROWDED, b"422"),
+        (b"documents", DEEP, b"422"),
+        (b"documents", b'{"name": "a", "text": "\\ud800"}', b"400"),
+    ],
+    ids=lambda value: value.decode("latin-1")[:24] if isinstance(value, bytes) else None,
+)
+async def test_a_refused_body_leaves_the_connection_usable(gateway, path, body, status):
+    head = b"POST /v1/%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    after = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answers = await raw(gateway, head % (path, len(body)) + body + after)
+    assert answers.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in answers
     assert b"HTTP/1.1 200" in answers
 
 

@@ -188,6 +188,19 @@ async def test_a_generation_that_reaches_its_deadline_is_stopped_and_said_so(
     assert failed.code == ErrorCode.DEADLINE_EXCEEDED
 
 
+async def test_a_question_found_past_its_deadline_is_not_worked_on(
+    settings: GenerateSettings, table: Topology, broker: Broker
+) -> None:
+    generator = Stubborn()
+    async with running(build(settings, generator=generator, table=table)):
+        *_, failed = await answered(broker, generate_request(broker, left_s=-1))
+        await until(lambda: is_done(broker))
+    assert isinstance(failed, Failed)
+    assert failed.code == ErrorCode.DEADLINE_EXCEEDED
+    assert not generator.begun.is_set()
+    assert await dead_letters(broker) == []
+
+
 async def test_a_canary_answers_its_own_track_only(settings: GenerateSettings, table: Topology, broker: Broker) -> None:
     canary, stable = generate_request(broker), generate_request(broker)
     own = settings.model_copy(update={"track": "canary"})

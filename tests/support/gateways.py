@@ -15,7 +15,7 @@ from contracts.answers import Citation, Completed, Delta, Failed, Retrieved
 from contracts.documents import DocumentRecord, Plan
 from contracts.errors import ErrorCode
 from contracts.events import DocumentFact
-from contracts.queries import QueryRequest, RetrievedPassage
+from contracts.queries import GenerateRequest, QueryRequest, RetrievedPassage
 from contracts.settings import GatewaySettings
 from gateway.app import create_app
 from gateway.drain import Drain
@@ -84,7 +84,7 @@ Scenario = Callable[[QueryRequest, "Stage"], Coroutine[Any, Any, None]]
 class Stage:
     """What a stand-in for retrieve and generate may do for one question."""
 
-    def __init__(self, broker: Broker, request: QueryRequest) -> None:
+    def __init__(self, broker: Broker, request: QueryRequest | GenerateRequest) -> None:
         self._of: dict[str, Any] = {"tenant": request.tenant, "query_id": request.query_id}
         self._answers = AnswerPublisher(broker)
         self._terminals = Terminals(broker)

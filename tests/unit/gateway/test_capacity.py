@@ -145,3 +145,87 @@ def test_a_consumer_that_was_made_anew_starts_from_nothing() -> None:
     stage.run(10, arrivals=50)
     stage.load.observe(Reading(at_s=stage.now + 1, waiting=100, in_flight=0, handed_out=0))
     assert stage.load.rate is None
+
+
+class Bench:
+    """A stage of `places`, each of which takes `takes_s` for a question, read every half second."""
+
+    def __init__(self, *, places: int, takes_s: float) -> None:
+        self.places = places
+        self.load = StageLoad()
+        self.now = 0.0
+        self.waiting = 0
+        self._takes_s = takes_s
+        self._in_hand: list[float] = []
+        self._handed_out = 0
+        self.read()
+
+    def read(self) -> None:
+        self.load.observe(
+            Reading(at_s=self.now, waiting=self.waiting, in_flight=len(self._in_hand), handed_out=self._handed_out)
+        )
+
+    def run(self, seconds: float, *, keep_waiting: int = 0) -> None:
+        """So many wait again after every reading."""
+        for _ in range(round(seconds * 2)):
+            self.waiting = max(self.waiting, keep_waiting)
+            self._take()
+            self.now += 0.5
+            self._in_hand = [ends_s for ends_s in self._in_hand if ends_s > self.now]
+            self._take()
+            self.read()
+
+    def _take(self) -> None:
+        taken = min(self.waiting, self.places - len(self._in_hand))
+        self.waiting -= taken
+        self._handed_out += taken
+        self._in_hand += [self.now + self._takes_s] * taken
+
+
+def test_the_first_answer_of_a_slow_stage_counts_the_time_that_it_took() -> None:
+    stage = Bench(places=1, takes_s=5)
+    stage.run(6, keep_waiting=10)
+    assert stage.load.rate == pytest.approx(0.2, rel=0.2)
+
+
+@pytest.mark.parametrize("waiting", [1, 2, 5])
+def test_the_rate_of_a_slow_stage_is_known_however_few_wait_for_it(waiting: int) -> None:
+    stage = Bench(places=1, takes_s=5)
+    stage.run(60, keep_waiting=waiting)
+    assert stage.load.rate == pytest.approx(0.2, rel=0.5)
+    assert stage.load.is_going(stage.now)
+
+
+def test_what_was_in_hand_already_does_not_show_that_a_stage_can_do_more() -> None:
+    stage = Bench(places=2, takes_s=5)
+    stage.run(30, keep_waiting=2)
+    stage.run(10)
+    assert stage.load.rate == pytest.approx(0.4, rel=0.4)
+
+
+def test_a_stage_with_places_left_shows_that_it_does_more_than_was_thought() -> None:
+    stage = Bench(places=0, takes_s=5)
+    stage.run(2 * PATIENCE_S, keep_waiting=9)
+    assert stage.load.rate == 0
+    stage.places = 16
+    for _ in range(12):
+        stage.waiting += 1
+        stage.run(1)
+    assert stage.load.rate is None
+
+
+def test_a_stage_that_gets_nothing_done_is_not_going_after_a_while() -> None:
+    stage = Bench(places=2, takes_s=1)
+    assert not stage.load.is_going(stage.now)
+    stage.run(10, keep_waiting=4)
+    assert stage.load.is_going(stage.now)
+    stage.places = 0
+    stage.run(2 * PATIENCE_S, keep_waiting=4)
+    assert not stage.load.is_going(stage.now)
+
+
+def test_a_stage_that_rests_is_not_relied_on_after_a_while() -> None:
+    stage = Bench(places=2, takes_s=1)
+    stage.run(10, keep_waiting=4)
+    stage.run(3)
+    assert not stage.load.is_going(stage.now + 2 * PATIENCE_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
@@ -97,6 +98,22 @@ async def test_a_request_that_fails_without_a_response_is_out_of_hand_too():
 def test_loopback_addresses_are_listened_on(host):
     with bind(host, 0) as listener:
         assert listener.getsockname()[1] > 0
+
+
+async def test_an_answer_is_not_held_back_until_the_client_has_acknowledged_its_head():
+    """Nagle's algorithm and delayed acknowledgements together add 40 ms to every request of a kept connection."""
+    accepted: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    def on_client(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = writer.get_extra_info("socket")
+        accepted.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    with bind("127.0.0.1", 0) as listener:
+        async with await asyncio.start_server(on_client, sock=listener):
+            _, writer = await asyncio.open_connection(*listener.getsockname())
+            assert await asyncio.wait_for(accepted, 10)
+            writer.close()
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
