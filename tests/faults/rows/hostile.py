@@ -103,9 +103,7 @@ class HostileRequests(Row):
         outcome.require(not await dead_letters(stack.broker), "dead letters")
 
         async def only_ours() -> bool:
-            inventory = UploadInventory(storage)
-            named = {part.nuid async for part in inventory.parts()}
-            return await inventory.chunk_sets() <= named
+            return not (await UploadInventory(storage).take()).unfinished
 
         await until(only_ours, timeout_s=LEFT_TIMEOUT_S, what="half-written uploads are removed")
 
