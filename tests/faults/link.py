@@ -20,19 +20,19 @@ class Link:
     def __init__(self, port: int) -> None:
         self._to = port
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self.port = 0
         self._passing = asyncio.Event()
         self._ends: set[asyncio.StreamWriter] = set()
 
     @property
     def url(self) -> str:
-        return f"nats://{HOST}:{self._port}"
+        return f"nats://{HOST}:{self.port}"
 
     async def restore(self) -> None:
         """All is well again; also how it starts."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._connected, HOST, self._port)
-            self._port = self._server.sockets[0].getsockname()[1]
+            self._server = await asyncio.start_server(self._connected, HOST, self.port)
+            self.port = self._server.sockets[0].getsockname()[1]
         self._passing.set()
 
     async def silence(self) -> None:

@@ -16,7 +16,7 @@ from tests.faults.workload import Workload
 
 SHORT_S = 5.0
 BEYOND_ACK_WAIT = 2.0
-PARTED = ("ingest-1", "embed-1", "retrieve-1", GATEWAY, "keeper-1")
+PARTED = ("embed-1", "retrieve-1", GATEWAY, "keeper-1")
 WATCHED_EVERY_S = 0.2
 
 
@@ -47,6 +47,7 @@ class Partition(Row):
                         f"{name} parted twice, back after {outcome.back_s[-2]:.1f} and {outcome.back_s[-1]:.1f} s"
                     )
             outcome.verdict = await stack.examine()
+            outcome.require(outcome.notes["refused while parted"], "the gateway refused nothing while it was parted")
             outcome.require(not stack.fleet.exits, f"processes ended: {stack.fleet.exits}")
         return outcome
 
@@ -94,7 +95,9 @@ async def _refused(stack: Stack, work: Workload, away_s: float, outcome: Outcome
     while asyncio.get_running_loop().time() < ends_at:
         handed_in.add(asyncio.create_task(stack.client.submit(work.fresh())))
         await asyncio.sleep(WATCHED_EVERY_S)
-    for reply in [task.result() for task in handed_in if task.done()]:
+    answered = [task.result() for task in handed_in if task.done()]
+    outcome.notes["refused while parted"] = outcome.notes.get("refused while parted", 0) + len(answered)
+    for reply in answered:
         outcome.require(
             reply.status == UNAVAILABLE and "Retry-After" in reply.headers,
             f"a gateway without a broker answered {reply.status}, headers {dict(reply.headers)}",
