@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from tests.faults.report import Line
-from tests.faults.row import Outcome, Row, Trial
+from tests.faults.row import NotPossibleHere, Outcome, Row, Trial
 
 
 async def run(rows: Iterable[type[Row]], trial: Trial) -> list[Line]:
@@ -19,7 +19,7 @@ async def run(rows: Iterable[type[Row]], trial: Trial) -> list[Line]:
         say(row.fault)
         outcome = await _outcome(row, replace(trial, say=say))
         line = Line(row=row, outcome=outcome, took_s=time.monotonic() - begun)
-        say(f"{'passed' if line.passed else 'FAILED'} after {line.took_s:.0f} s")
+        say(f"{line.result} after {line.took_s:.0f} s")
         lines.append(line)
     return lines
 
@@ -31,5 +31,7 @@ def _saying(trial: Trial, row: Row) -> Callable[[str], None]:
 async def _outcome(row: Row, trial: Trial) -> Outcome:
     try:
         return await row.run(trial)
+    except NotPossibleHere as error:
+        return Outcome(not_run=str(error))
     except AssertionError as error:
         return Outcome(problems=[str(error)])

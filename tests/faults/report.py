@@ -30,8 +30,13 @@ class Line:
     took_s: float
 
     @property
-    def passed(self) -> bool:
-        return self.row.passed(self.outcome)
+    def passed(self) -> bool | None:
+        """None: not run."""
+        return None if self.outcome.not_run else self.row.passed(self.outcome)
+
+    @property
+    def result(self) -> str:
+        return {None: f"not run: {self.outcome.not_run}", True: "passed", False: "FAILED"}[self.passed]
 
     @property
     def is_control(self) -> bool:
@@ -48,7 +53,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        return all(line.passed for line in self.lines)
+        return all(line.passed is not False for line in self.lines)
 
     def figures(self) -> dict[str, Any]:
         """The figures of the campaign. Controls, which lose on purpose, count only as rows."""
@@ -95,13 +100,17 @@ def _cells(line: Line) -> Iterator[str]:
     yield from (str(getattr(line.outcome.verdict, name)) for name in COUNTS)
     recoveries = line.outcome.recoveries_s
     yield f"{median(recoveries):.1f} / {max(recoveries):.1f} s" if recoveries else ""
-    if isinstance(line.row, Control):
+    if line.outcome.not_run:
+        yield "[yellow]not run[/]"
+    elif isinstance(line.row, Control):
         yield f"[green]saw {line.row.sees}[/]" if line.passed else f"[red]did not see {line.row.sees}[/]"
     else:
         yield "[green]passed[/]" if line.passed else "[red]failed[/]"
 
 
 def _troubles(line: Line) -> Iterator[str]:
+    if line.outcome.not_run:
+        yield line.result
     yield from line.outcome.problems
     if not line.is_control:
         yield from line.outcome.verdict.evidence
@@ -121,6 +130,7 @@ def _as_json(line: Line) -> dict[str, Any]:
         "recovery_p50_s": median(recoveries) if recoveries else None,
         "recovery_max_s": max(recoveries, default=None),
         "problems": line.outcome.problems,
+        "not_run": line.outcome.not_run or None,
         "notes": line.outcome.notes,
         "took_s": round(line.took_s, 1),
     }

@@ -26,9 +26,14 @@ class Trial:
         return random.Random(f"{self.seed}/{row}")
 
 
+class NotPossibleHere(Exception):  # noqa: N818 (nothing failed)
+    """This machine does not permit what a row needs; the message says what. The row then counts neither way."""
+
+
 @dataclass(kw_only=True)
 class Outcome:
-    """What a row came to. `problems` are breaches of its own pass line, beside those of the oracle.
+    """What a row came to. `problems` are breaches of its own pass line, beside those of the oracle. `not_run`: why it was
+    not tried at all.
 
     Recovery times in seconds: `messages_s` until what a struck process had in hand was done, `new_work_s` until work
     that was handed in after it was done; `back_s` until clients were served again.
@@ -41,6 +46,7 @@ class Outcome:
     back_s: list[float] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     notes: dict[str, float] = field(default_factory=dict)
+    not_run: str = ""
 
     def require(self, holds: object, problem: str) -> None:
         """Remember a problem unless something holds."""

@@ -134,14 +134,15 @@ async def running(
     manners: Mapping[str, tuple[str, ...]] | None = None,
     settings: Mapping[str, str] | None = None,
     clustered: bool = False,
+    server: NatsServer | None = None,
 ) -> AsyncIterator[Stack]:
     """A started stack; afterwards nothing of it is left. `without` names processes that are not started yet.
 
     `manners` are other ways of single services (`tests.faults.manners`), `settings` further `WAGGLE_` variables. A
-    `clustered` one has three servers, and three copies of everything.
+    `clustered` one has three servers, and three copies of everything. `server` is one of the row's own, not yet started.
     """
     folder = Path(mkdtemp(prefix="waggle-faults-"))
-    served = Cluster(folder / "nats") if clustered else NatsServer(folder / "nats")
+    served = Cluster(folder / "nats") if clustered else server or NatsServer(folder / "nats")
     try:
         with served:
             connection = BrokerSettings(nats_url=served.url, replicas=REPLICAS if clustered else None)

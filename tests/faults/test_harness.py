@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import random
 from importlib import import_module
@@ -10,12 +11,18 @@ from pathlib import Path
 import pytest
 
 from deploy.local.nats_server import NatsServer
+from tests.faults import campaign
+from tests.faults.disks import image_disk
 from tests.faults.documents import PARTS, parts_in, text_of
 from tests.faults.durability import ForgetfulServer
+from tests.faults.link import HOST, link_to
 from tests.faults.plans import InHand, Plan, Plans, Strike
 from tests.faults.points import POINTS, Point
+from tests.faults.report import Report
+from tests.faults.row import NotPossibleHere, Outcome, Trial
 from tests.faults.rows import CONTROLS, ROWS
 from tests.faults.rows.kills import targets
+from tests.faults.rows.power import PowerCut
 from tests.faults.stack import PROCESSES
 from tests.faults.verdict import BREACHES, Verdict
 
@@ -87,3 +94,51 @@ def test_a_later_look_counts_documents_anew_and_adds_up_the_rest() -> None:
 def test_the_forgetful_server_differs_only_in_when_it_syncs(tmp_path: Path) -> None:
     always, default = NatsServer(tmp_path).config(), ForgetfulServer(tmp_path).config()
     assert set(always.splitlines()) - set(default.splitlines()) == {"  sync_interval: always"}
+
+
+def test_a_power_cut_loses_what_was_not_synced_and_nothing_else() -> None:
+    try:
+        with image_disk() as disk:
+            (disk.path / "synced").write_text("kept")
+            disk.sync()
+            (disk.path / "unsynced").write_text("lost")
+            disk.cut()
+            disk.power_up()
+            assert (disk.path / "synced").read_text() == "kept"
+            assert not (disk.path / "unsynced").exists()
+    except NotPossibleHere as reason:
+        pytest.skip(str(reason))
+
+
+async def test_what_cannot_be_tried_here_counts_neither_way() -> None:
+    class Unmountable(PowerCut):
+        async def run(self, trial: Trial) -> Outcome:
+            raise NotPossibleHere("no disk can be mounted here")
+
+    lines = await campaign.run([Unmountable], Trial())
+    assert [line.result for line in lines] == ["not run: no disk can be mounted here"]
+    assert Report(seed=1, lines=lines, durability_cost_ratio=1.0).passed
+
+
+async def test_a_silent_link_holds_back_and_a_refused_one_closes() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while line := await reader.readline():
+            writer.write(line)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(echo, HOST, 0) as server,
+        link_to(server.sockets[0].getsockname()[1]) as link,
+        asyncio.timeout(20),
+    ):
+        reader, writer = await asyncio.open_connection(HOST, link.port)
+        await link.silence()
+        writer.write(b"hum\n")
+        reading = asyncio.create_task(reader.readline())
+        assert not (await asyncio.wait({reading}, timeout=0.3))[0]
+        await link.restore()
+        assert await reading == b"hum\n"
+        await link.refuse()
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(HOST, link.port)
+        writer.close()

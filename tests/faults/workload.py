@@ -70,6 +70,19 @@ class Workload:
 
         await until(asked, timeout_s=DONE_TIMEOUT_S, what="a question is answered")
 
+    async def served_after_s(self) -> float:
+        """Try until a document is accepted and a search answered; how long that took."""
+        begun = time.monotonic()
+
+        async def served() -> bool:
+            submitted, asked = await asyncio.gather(
+                self.stack.client.submit(self.fresh()), self.stack.client.ask(QUESTION, generate=False)
+            )
+            return submitted.ok and asked.ok
+
+        await until(served, timeout_s=DONE_TIMEOUT_S, what="a document is accepted and a search answered")
+        return time.monotonic() - begun
+
     async def is_ready(self, document_id: str) -> None:
         async def ready() -> bool:
             shown = await self.stack.client.show(document_id)

@@ -17,11 +17,14 @@ from tests.faults.rows.controls import (
     RandomIds,
 )
 from tests.faults.rows.deaths import AdvisoriesLost, Exhausted, OnlyAKeeper
+from tests.faults.rows.fullness import DiskFull, StorageFull, UploadsFull
 from tests.faults.rows.hostile import HostileMessages, HostileRequests
 from tests.faults.rows.kills import Kills
 from tests.faults.rows.outages import EncoderAway, GeneratorAway, IndexAway, NoHold, UploadsAway
 from tests.faults.rows.overload import SlowIndex
+from tests.faults.rows.partitions import Refused, Silent
 from tests.faults.rows.poison import KillingBatch, KillingPoison, Malformed, RaisingPoison
+from tests.faults.rows.power import Forgetful, PowerCut
 from tests.faults.rows.races import Deletion, Overtaking
 from tests.faults.rows.repeats import Twice
 from tests.faults.rows.signals import Sigterm, StaleWriter, Zombies
@@ -33,6 +36,12 @@ ROWS: tuple[type[Row], ...] = (
     Zombies,
     StaleWriter,
     BrokerKills,
+    PowerCut,
+    Silent,
+    Refused,
+    StorageFull,
+    DiskFull,
+    UploadsFull,
     Twice,
     BrokerBeforeAck,
     RaisingPoison,
@@ -67,6 +76,7 @@ CONTROLS: tuple[type[Row], ...] = (
     NoAdvisories,
     BlindPublish,
     NoHold,
+    Forgetful,
 )
 
 __all__ = ["CONTROLS", "ROWS"]
