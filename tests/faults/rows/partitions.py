@@ -16,6 +16,8 @@ from tests.faults.workload import Workload
 
 SHORT_S = 5.0
 BEYOND_ACK_WAIT = 2.0
+PATIENCE_S = "2"
+"""Shorter than each partition, so that a gateway to which nobody says anything refuses before it is over."""
 PARTED = ("embed-1", "retrieve-1", GATEWAY, "keeper-1")
 WATCHED_EVERY_S = 0.2
 
@@ -84,7 +86,7 @@ async def _linked(stack: Stack, name: str) -> AsyncIterator[Link]:
     """Start a process that reaches the broker over a link of its own."""
     assert stack.server.port is not None
     async with link_to(stack.server.port) as link:
-        stack.fleet.start(name, PROCESSES[name], WAGGLE_NATS_URL=link.url)
+        stack.fleet.start(name, PROCESSES[name], WAGGLE_NATS_URL=link.url, WAGGLE_PUBLISH_TIMEOUT_S=PATIENCE_S)
         yield link
 
 
