@@ -100,7 +100,7 @@ class TestSigterm:
 
     async def test_it_ends_well_before_there_ever_was_a_broker(self) -> None:
         async with worker_on(BrokerSettings(nats_url="nats://127.0.0.1:9"), handler_s=0) as worker:
-            await until(lambda: any("broker connection" in line for line in worker.lines + worker.errors))
+            await until(lambda: any("waiting for the broker" in line for line in worker.lines + worker.errors))
             worker.signal(signal.SIGTERM)
             assert await worker.ends() == 0
 
