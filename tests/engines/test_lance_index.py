@@ -7,6 +7,7 @@ import math
 import multiprocessing
 from collections import Counter
 from collections.abc import AsyncIterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import psutil
@@ -157,11 +158,12 @@ class Keyless(LanceIndex):
         return schema.set(0, schema.field(0).remove_metadata())
 
 
-def _write(path: Path, kind: type[LanceIndex]) -> None:
+def _write(path: Path, kind: type[LanceIndex], together: Barrier) -> None:
     async def write() -> None:
         index = kind(path, EMBEDDER.identity)
         await index.open()
         for number in range(ROUNDS):
+            together.wait(60)
             await index.upsert([row(f"text {i}", document_id=f"d{number}", ordinal=i) for i in range(CHUNKS)])
         await index.close()
 
@@ -173,7 +175,8 @@ async def _race(path: Path, kind: type[LanceIndex]) -> int:
     index = kind(path, EMBEDDER.identity)
     await index.open()
     context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=_write, args=(path, kind)) for _ in range(3)]
+    together = context.Barrier(3)
+    writers = [context.Process(target=_write, args=(path, kind, together)) for _ in range(3)]
     for writer in writers:
         writer.start()
     for writer in writers:
