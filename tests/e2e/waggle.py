@@ -84,7 +84,11 @@ class Waggle:
         log = self.data_dir.parent / f"{arguments[0]}.out"
         with log.open("w", encoding="utf-8") as output:
             process = subprocess.Popen(
-                self._command(*arguments), env=self._environment(), stdout=output, stderr=subprocess.STDOUT
+                self._command(*arguments),
+                env=self._environment(),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_hear_interrupts,  # noqa: PLW1509  (of a single thread)
             )
         return Running(process, log)
 
@@ -101,3 +105,8 @@ class Waggle:
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAGGLE_")}
         return {**inherited, "WAGGLE_DATA_DIR": str(self.data_dir), "COLUMNS": "200"}
+
+
+def _hear_interrupts() -> None:
+    """A shell has what it starts in the background ignore Ctrl-C, and whatever is started from there, these tests included."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
