@@ -32,6 +32,11 @@ def chunk_id(tenant: str, document_id: str, generation: str, ordinal: int) -> st
     return str(uuid.uuid5(_CHUNKS, f"{tenant}/{document_id}/{generation}/{ordinal}"))
 
 
+def derived_id(*parts: str) -> str:
+    """An id that follows from what it names, the same each time; as long as a fresh one."""
+    return digest(*parts)[:26]
+
+
 def digest(*parts: bytes | str) -> str:
     """SHA-256 over length-prefixed parts, as 64 hex characters."""
     sha = hashlib.sha256()

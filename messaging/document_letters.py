@@ -12,10 +12,8 @@ from contracts import subjects, topology
 from contracts.deadletters import DeadLetter
 from contracts.errors import InvalidMessageError, NewerSchemaError
 from contracts.identifiers import TOKEN
+from messaging.ledger import DocumentKey
 from messaging.storage import Storage, Stored
-
-DocumentKey = tuple[str, str]
-"""Tenant and document id."""
 
 SCANNED_AT_ONCE = 8
 """Letters read from the broker in one go; each may be as large as a message."""
@@ -67,13 +65,12 @@ class DocumentLetters:
         if made_at != self._made_at:
             self._made_at, self._read_to = made_at, 0
             self._letters.clear()
-        while batch := await self._storage.following(
+        async for stored in self._storage.every(
             topology.DLQ.name, _EVERY_LETTER, after=self._read_to, limit=SCANNED_AT_ONCE
         ):
-            for stored in batch:
-                for key in _documents_in(stored):
-                    self._letters[key].add(stored.sequence)
-            self._read_to = batch[-1].sequence
+            for key in _documents_in(stored):
+                self._letters[key].add(stored.sequence)
+            self._read_to = stored.sequence
         await self._forget_what_aged_out()
 
     async def _forget_what_aged_out(self) -> None:

@@ -31,6 +31,9 @@ MAX_TRIES = 40
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
 
+DocumentKey = tuple[str, str]
+"""Tenant and document id."""
+
 Rule = Callable[[DocumentRecord | None, datetime], DocumentRecord]
 
 
@@ -216,11 +219,11 @@ class DocumentLedger:
             if record is not None:
                 yield record
 
-    async def known(self, tenant: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord | Unreadable]:
-        """As `get_many`, with those that this release cannot read in their places."""
-        keys = [_key(tenant, document_id) for document_id in dict.fromkeys(document_ids)]
-        entries = await self._bucket.get_many(keys)
-        return {record.document_id: record for entry in entries if (record := _known_of(entry)) is not None}
+    async def known(self, documents: Iterable[DocumentKey]) -> dict[DocumentKey, DocumentRecord | Unreadable]:
+        """As `get_many` for several tenants, with records that this release cannot read in their places."""
+        entries = await self._bucket.get_many([_key(*document) for document in dict.fromkeys(documents)])
+        records = [record for entry in entries if (record := _known_of(entry)) is not None]
+        return {(record.tenant, record.document_id): record for record in records}
 
     async def revision(self) -> int:
         """The newest revision: who has seen it in `changes` has seen all that was there."""
@@ -279,6 +282,7 @@ def record_of(entry: Entry | None) -> DocumentRecord | None:
 
 __all__ = [
     "Change",
+    "DocumentKey",
     "DocumentLedger",
     "DocumentNotFoundError",
     "IllegalTransitionError",

@@ -13,7 +13,7 @@ from contracts import subjects, topology
 from contracts.deadletters import DeadLetter
 from contracts.documents import EmbedRequest, IngestRequest
 from contracts.errors import InvalidMessageError, NewerSchemaError, PermanentError
-from contracts.identifiers import TOKEN, digest
+from contracts.identifiers import TOKEN, derived_id
 from contracts.queries import GenerateRequest, QueryRequest
 from messaging.broker import Broker
 from messaging.deadletters import HEADER_TRUNCATED, published_at
@@ -29,7 +29,6 @@ SCANNED_AT_ONCE = 8
 """Letters read from the broker in one go; each may be as large as a message."""
 
 _ID = re.compile(r"[A-Z][A-Z0-9_-]{0,63}\.[A-Za-z0-9_-]{1,128}")
-_GENERATION_LENGTH = 26
 
 
 class LetterNotFoundError(PermanentError):
@@ -189,7 +188,7 @@ class Letterbox:
 
         Once, however many letters it has left: the id of the new generation follows from the failed one.
         """
-        fresh = digest("replay", work.tenant, work.document_id, work.generation)[:_GENERATION_LENGTH]
+        fresh = derived_id("replay", work.tenant, work.document_id, work.generation)
         try:
             await self._submissions.resubmit(work.tenant, work.document_id, work.generation, fresh=fresh)
         except SupersededError as error:

@@ -85,9 +85,8 @@ class Storage:
         """How many messages of a subject (wildcards allowed) the stream holds."""
         return await self._read(stream, lambda reads: reads.count(stream, subject))
 
-    async def every(self, stream: str, subject: str, *, limit: int = 256) -> AsyncIterator[Stored]:
-        """All messages of a subject (wildcards allowed) that the stream holds, in order, and those stored meanwhile."""
-        after = 0
+    async def every(self, stream: str, subject: str, *, after: int = 0, limit: int = 256) -> AsyncIterator[Stored]:
+        """All messages of a subject (wildcards allowed) after a sequence, in order, and those stored meanwhile."""
         while batch := await self.following(stream, subject, after=after, limit=limit):
             for message in batch:
                 yield message

@@ -119,14 +119,13 @@ class _Taking:
 
     async def _messages(self, file: PrivateFile, stream: str, prefix: str, *, what: str) -> int:
         """All messages of a stream, oldest first; returns how many."""
-        count, after = 0, 0
-        while batch := await self._storage.following(stream, f"{prefix}>", after=after, limit=LETTERS_AT_ONCE):
-            for message in (_backed(stored, prefix) for stored in batch):
-                if message.key != MARKER_KEY:
-                    file.add_line(message)
-                    count += 1
+        count = 0
+        async for stored in self._storage.every(stream, f"{prefix}>", limit=LETTERS_AT_ONCE):
+            message = _backed(stored, prefix)
+            if message.key != MARKER_KEY:
+                file.add_line(message)
+                count += 1
             self._advance(Step(what=what, done=count))
-            after = batch[-1].sequence
         return count
 
 

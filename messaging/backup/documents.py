@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 
@@ -18,9 +17,6 @@ from messaging.uploads import DamagedUploadError, Part, StoredUpload, UploadMiss
 
 MAX_LOOKS = 20
 """At one document that is replaced each time its content is being read."""
-
-REPLICA_LAG_S = 0.5
-"""In a cluster, a read may be answered by a server that does not hold the upload yet."""
 
 MAX_READS = 3
 """Of one upload: an extracted text is replaced when its document is read again."""
@@ -44,7 +40,6 @@ class Documents:
         before. Raises `BrokerUnavailableError` and `UnreadableRecordError`.
         """
         copied: dict[tuple[str, Part], BackedUpload] = {}
-        looked_again = False
         for _ in range(MAX_LOOKS):
             record = record_of(entry)
             if record is None:
@@ -56,13 +51,9 @@ class Documents:
             if not missing(backed):
                 return backed
             newer = await self._ledger.get(entry.key)
-            if newer is not None and newer.revision != entry.revision:
-                entry = newer
-            elif looked_again:
+            if newer is None or newer.revision == entry.revision:
                 return backed
-            else:
-                looked_again = True
-                await asyncio.sleep(REPLICA_LAG_S)
+            entry = newer
         raise BackupError(f"document {entry.key} was replaced {MAX_LOOKS} times while it was read: try again later")
 
     async def _copy_all(

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.documents import DocumentRecord, Generation, GenerationState
-from contracts.identifiers import digest
-
-_GENERATION_LENGTH = 26
+from contracts.identifiers import derived_id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +44,7 @@ def rebuilding(record: DocumentRecord, *, restore_id: str, now: datetime) -> Reb
     if record.deleted or name is None:
         return Rebuilding(record=record)
     held_back = held_back_of(record)
-    fresh = digest("restore", restore_id, record.tenant, record.document_id, name)[:_GENERATION_LENGTH]
+    fresh = derived_id("restore", restore_id, record.tenant, record.document_id, name)
     begun = record.model_copy(
         update={
             "visible_generation": None,

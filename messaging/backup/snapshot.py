@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator
 
 from contracts import topology
@@ -12,10 +10,6 @@ from messaging.broker import Broker
 from messaging.buckets import Bucket, Entry
 
 PAGE = 256
-
-REPLICA_LAG_S = 2.0
-"""In a cluster, reads may be answered by a server that is behind. The last position may also have been removed."""
-POLL_S = 0.1
 
 _SCHEMA = """
 PRAGMA journal_mode = OFF;
@@ -71,17 +65,12 @@ async def read_ledger(broker: Broker) -> Snapshot:
     """
     bucket, snapshot, after = Bucket(broker, topology.DOCUMENTS), Snapshot(), 0
     try:
-        end = await bucket.storage.last_sequence(bucket.stream)
-        patient_until = time.monotonic() + REPLICA_LAG_S
-        while True:
-            batch = await bucket.storage.following(bucket.stream, bucket.subject(">"), after=after, limit=PAGE)
+        while batch := await bucket.storage.following(bucket.stream, bucket.subject(">"), after=after, limit=PAGE):
             snapshot.keep(bucket.entry(stored) for stored in batch)
-            after = batch[-1].sequence if batch else after
-            if batch and batch[-1].pending:
-                continue
-            if after >= end or time.monotonic() > patient_until:
-                return snapshot
-            await asyncio.sleep(POLL_S)
+            after = batch[-1].sequence
+            if not batch[-1].pending:
+                break
     except BaseException:
         snapshot.close()
         raise
+    return snapshot

@@ -91,13 +91,20 @@ class Workload:
         await until(ready, timeout_s=DONE_TIMEOUT_S, what=f"{document_id} is ready")
 
     @asynccontextmanager
-    async def going_on(self, *, documents_every_s: float = 0.5, questions_every_s: float = 0.25) -> AsyncIterator[None]:
-        """A steady load while the body runs; what is refused is handed in no second time."""
+    async def going_on(
+        self, *, documents_every_s: float = 0.5, questions_every_s: float = 0.25, replacing: bool = False
+    ) -> AsyncIterator[None]:
+        """A steady load while the body runs: new documents, or such that are replaced over and over. What is refused is
+        handed in no second time.
+        """
 
         async def submitting() -> None:
             while True:
-                self._own(self.stack.client.submit(self.fresh()))
-                await asyncio.sleep(documents_every_s)
+                if replacing:
+                    await asyncio.gather(self.replace(), asyncio.sleep(documents_every_s))
+                else:
+                    self._own(self.stack.client.submit(self.fresh()))
+                    await asyncio.sleep(documents_every_s)
 
         async def asking() -> None:
             while True:
@@ -111,6 +118,8 @@ class Workload:
             for task in going:
                 task.cancel()
             await asyncio.wait(going)
+        for task in going:
+            assert task.cancelled(), f"the load broke off: {task.exception()}"
         await self.finish()
 
     async def drive(self, work: Work, *, until_true: Callable[[], object], every_s: float, timeout_s: float) -> None:

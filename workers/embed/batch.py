@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from contracts.documents import EmbedRequest
 from messaging.gathering import BatchItem
+from messaging.ledger import DocumentKey
 from workers.embed.embedding import Embedding, Work
-from workers.embed.progress import DocumentKey, Progress, Standing, standing
+from workers.embed.progress import Progress, Standing, standing
 
 Item = BatchItem[EmbedRequest]
 

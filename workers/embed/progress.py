@@ -14,12 +14,9 @@ from messaging.broker import Broker
 from messaging.document_failures import DocumentFailures, request_purge
 from messaging.events import Events
 from messaging.generations import IllegalTransitionError, SupersededError
-from messaging.ledger import DocumentLedger
+from messaging.ledger import DocumentKey, DocumentLedger
 from messaging.succession import replaced_by
 from workers.indexing.base import VectorIndex
-
-DocumentKey = tuple[str, str]
-"""Tenant and document id."""
 
 
 class Standing(Enum):

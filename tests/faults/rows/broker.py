@@ -16,13 +16,11 @@ from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import Stack, running
 from tests.faults.verdict import Verdict
 from tests.faults.workload import Workload
-from tests.support.waiting import until
 
 KILLS = 5
 DOWN_S = 1.0
 LOADED_S = 2.0
 BACK_S = 10.0
-BACK_TIMEOUT_S = 60.0
 DRIVE_EVERY_S = 2.0
 STRUCK_TIMEOUT_S = 40.0
 
@@ -66,16 +64,7 @@ class BrokerKills(Row):
         while time.monotonic() < until_s:
             await self._refused(stack, work.fresh(), outcome)
         await asyncio.to_thread(stack.server.start)
-        begun = time.monotonic()
-
-        async def served() -> bool:
-            submitted, asked = await asyncio.gather(
-                stack.client.submit(work.fresh()), stack.client.ask("which hive hums", generate=False)
-            )
-            return submitted.ok and asked.ok
-
-        await until(served, timeout_s=BACK_TIMEOUT_S)
-        outcome.back_s.append(time.monotonic() - begun)
+        outcome.back_s.append(await work.served_after_s())
 
     async def _refused(self, stack: Stack, text: Text, outcome: Outcome) -> None:
         reply = await stack.client.submit(text)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import EVERYBODY, running
@@ -39,7 +37,9 @@ class Soak(Row):
         async with running(seed=trial.seed, scale=trial.scale, manners={EVERYBODY: ("tell_tasks",)}) as stack:
             work, usage = Workload(stack), Usage(stack)
             await work.prepare(versioned=VERSIONED)
-            async with _half_load(work):
+            async with work.going_on(
+                documents_every_s=REPLACED_EVERY_S, questions_every_s=QUESTIONS_EVERY_S, replacing=True
+            ):
                 await asyncio.sleep(warm_s)
                 async with usage.taken():
                     await asyncio.sleep(soak_s)
@@ -48,29 +48,6 @@ class Soak(Row):
             _judge(usage, outcome)
             trial.say(", ".join(f"{name} {value:g}" for name, value in outcome.notes.items()))
         return outcome
-
-
-@asynccontextmanager
-async def _half_load(work: Workload) -> AsyncIterator[None]:
-    async def replacing() -> None:
-        while True:
-            await asyncio.gather(work.replace(), asyncio.sleep(REPLACED_EVERY_S))
-
-    async def asking() -> None:
-        while True:
-            work.ask()
-            await asyncio.sleep(QUESTIONS_EVERY_S)
-
-    going = [asyncio.create_task(replacing()), asyncio.create_task(asking())]
-    try:
-        yield
-    finally:
-        for task in going:
-            task.cancel()
-        await asyncio.wait(going)
-    for task in going:
-        assert task.cancelled(), f"the load broke off: {task.exception()}"
-    await work.finish()
 
 
 def _judge(usage: Usage, outcome: Outcome) -> None:

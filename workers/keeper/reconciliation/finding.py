@@ -12,8 +12,8 @@ from contracts.identifiers import DEFAULT_TENANT
 from contracts.reconciliation import Remedy
 
 
-async def _nothing() -> None:
-    """What is left alone."""
+async def left_alone() -> None:
+    """The remedy of what only a person can mend."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Finding:
     document_id: str | None = None
     generation: str | None = None
     count: int = 1
-    apply: Callable[[], Awaitable[object]] = field(default=_nothing, compare=False, repr=False)
+    apply: Callable[[], Awaitable[object]] = field(default=left_alone, compare=False, repr=False)
 
     @property
     def key(self) -> tuple[Remedy, str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,6 +10,7 @@ from contracts.reconciliation import Remedy
 from messaging.document_letters import DocumentLetters
 from messaging.ledger import DocumentLedger
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
+from workers.keeper.reconciliation.records import with_records
 
 
 class LettersOfTheDeleted:
@@ -24,14 +24,11 @@ class LettersOfTheDeleted:
         self.interval_s = rhythm.pause_s
 
     async def find(self) -> Sequence[Finding]:
-        named: defaultdict[str, list[str]] = defaultdict(list)
-        for tenant, document_id in await self._letters.documents():
-            named[tenant].append(document_id)
-        found: list[Finding] = []
-        for tenant, document_ids in named.items():
-            records = await self._ledger.known(tenant, document_ids)
-            gone = [i for i, record in sorted(records.items()) if isinstance(record, DocumentRecord) and record.deleted]
-            found += [self._finding(tenant, i) for i in gone if await self._letters.remain(tenant, i)]
+        named, found = sorted(await self._letters.documents()), list[Finding]()
+        async for document, record in with_records(self._ledger, named, lambda document: document):
+            gone = isinstance(record, DocumentRecord) and record.deleted
+            if gone and await self._letters.remain(*document):
+                found.append(self._finding(*document))
         return found[:MOST_FINDINGS]
 
     def _finding(self, tenant: str, document_id: str) -> Finding:

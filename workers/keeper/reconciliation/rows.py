@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
 from contracts.documents import DocumentRecord, Generation, GenerationState
-from contracts.identifiers import digest
-from contracts.queries import READ_ON_S
+from contracts.identifiers import derived_id
 from contracts.reconciliation import Remedy
 from messaging.broker import Broker
 from messaging.census import Census, GenerationKey, IndexCensus
 from messaging.document_failures import request_purge
+from messaging.generations import READ_ON
 from messaging.ledger import DocumentLedger, SupersededError, Unreadable
 from messaging.submissions import Submissions
-from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
+from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm, left_alone
+from workers.keeper.reconciliation.records import with_records
 
-RECORDS_AT_ONCE = 500
 MOST_UNRECORDED = 0.05
 """Above this share of rows without any record it is the ledger that is suspected, and nothing is done."""
-
-READ_ON = timedelta(seconds=READ_ON_S)
-"""So long after its end questions under way may still read a superseded generation."""
 
 
 class IndexRows:
@@ -57,31 +53,18 @@ class IndexRows:
         begun = self._broker.clock.now()
         census = await self._census.take()
         ended, unrecorded = list[Finding](), list[Finding]()
-        async for key, rows, record in self._with_records(census):
+        async for key, record in with_records(self._ledger, list(census), lambda key: key[:2]):
             if isinstance(record, Unreadable):  # told by the look at documents
                 continue
             if record is None:
-                unrecorded.append(self._unrecorded(key, rows))
+                unrecorded.append(self._unrecorded(key, census[key]))
             elif (why := self._over(record, key[2], begun)) is not None:
-                ended.append(self._ended(key, rows, why))
+                ended.append(self._ended(key, census[key], why))
         lost = sum(finding.count for finding in unrecorded)
         if lost > MOST_UNRECORDED * sum(census.values()) and not self._bury_unrecorded:
             return [_too_many(lost, sum(census.values())), *unrecorded[:MOST_FINDINGS]]
         missing = [finding async for finding in self._missing(census, begun)]
         return [*ended[:MOST_FINDINGS], *missing[:MOST_FINDINGS], *unrecorded[:MOST_FINDINGS]]
-
-    async def _with_records(
-        self, census: Census
-    ) -> AsyncIterator[tuple[GenerationKey, int, DocumentRecord | Unreadable | None]]:
-        by_tenant: defaultdict[str, list[GenerationKey]] = defaultdict(list)
-        for key in census:
-            by_tenant[key[0]].append(key)
-        for tenant, keys in by_tenant.items():
-            for start in range(0, len(keys), RECORDS_AT_ONCE):
-                part = keys[start : start + RECORDS_AT_ONCE]
-                records = await self._ledger.known(tenant, [document_id for _, document_id, _ in part])
-                for key in part:
-                    yield key, census[key], records.get(key[1])
 
     def _over(self, record: DocumentRecord, generation: str, begun: datetime) -> str | None:
         """Why the rows of a generation should be gone by now; None when they should not."""
@@ -130,7 +113,7 @@ class IndexRows:
             tenant=record.tenant,
             document_id=record.document_id,
             generation=visible.generation,
-            apply=partial(self._rerun, record, visible) if latest else _nothing,
+            apply=partial(self._rerun, record, visible) if latest else left_alone,
         )
 
     def _unrecorded(self, key: GenerationKey, rows: int) -> Finding:
@@ -143,7 +126,7 @@ class IndexRows:
             document_id=document_id,
             generation=generation,
             count=rows,
-            apply=partial(self._bury, key) if self._bury_unrecorded else _nothing,
+            apply=partial(self._bury, key) if self._bury_unrecorded else left_alone,
         )
 
     async def _bury(self, key: GenerationKey) -> None:
@@ -154,17 +137,13 @@ class IndexRows:
 
     async def _rerun(self, record: DocumentRecord, visible: Generation) -> None:
         """The id of the new generation follows from the old one, so that any number of reconcilers make one."""
-        fresh = digest("rebuild", record.tenant, record.document_id, visible.generation)[:26]
+        fresh = derived_id("rebuild", record.tenant, record.document_id, visible.generation)
         try:
             await self._submissions.resubmit(
                 record.tenant, record.document_id, visible.generation, fresh=fresh, rebuild=True
             )
         except SupersededError:  # submitted again or deleted meanwhile: that mends it
             return
-
-
-async def _nothing() -> None:
-    """Only a person can mend this."""
 
 
 def _too_many(rows: int, total: int) -> Finding:

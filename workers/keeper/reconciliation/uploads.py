@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 
@@ -12,14 +11,14 @@ from contracts.documents import DocumentRecord, GenerationState
 from contracts.reconciliation import Remedy
 from messaging.broker import Broker
 from messaging.document_failures import request_purge
+from messaging.generations import READ_ON
 from messaging.ledger import DocumentLedger, Unreadable
 from messaging.storage import Storage
 from messaging.upload_inventory import StoredPart, UploadInventory
 from messaging.uploads import Uploads
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
-from workers.keeper.reconciliation.rows import READ_ON
+from workers.keeper.reconciliation.records import with_records
 
-RECORDS_AT_ONCE = 500
 MOST_UNRECORDED = 0.05
 FEW = 10
 """So many uploads without a record may be left behind by a gateway that died, however few there are in all."""
@@ -50,7 +49,8 @@ class OrphanUploads:
         before = self._broker.clock.now() - self._rhythm.orphaned
         inventory = await self._inventory.take()
         ended, unrecorded = list[Finding](), list[StoredPart]()
-        async for part, record in self._with_records([part for part in inventory.parts if part.stored_at <= before]):
+        parts = [part for part in inventory.parts if part.stored_at <= before]
+        async for part, record in with_records(self._ledger, parts, lambda part: (part.tenant, part.document_id)):
             if isinstance(record, Unreadable):  # told by the look at documents
                 continue
             if record is None:
@@ -60,19 +60,6 @@ class OrphanUploads:
         orphans = await self._believed(unrecorded, len(inventory.parts))
         halves = await self._half_written(inventory.unfinished, before)
         return [*_distinct(ended), *_distinct(orphans), *halves][:MOST_FINDINGS]
-
-    async def _with_records(
-        self, parts: list[StoredPart]
-    ) -> AsyncIterator[tuple[StoredPart, DocumentRecord | Unreadable | None]]:
-        by_tenant: defaultdict[str, list[StoredPart]] = defaultdict(list)
-        for part in parts:
-            by_tenant[part.tenant].append(part)
-        for tenant, theirs in by_tenant.items():
-            for start in range(0, len(theirs), RECORDS_AT_ONCE):
-                some = theirs[start : start + RECORDS_AT_ONCE]
-                records = await self._ledger.known(tenant, [part.document_id for part in some])
-                for part in some:
-                    yield part, records.get(part.document_id)
 
     async def _believed(self, unrecorded: list[StoredPart], total: int) -> list[Finding]:
         if not unrecorded:
