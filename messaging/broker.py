@@ -71,6 +71,10 @@ class Broker:
     def is_connected(self) -> bool:
         return self.nc.is_connected
 
+    async def connected_anew(self) -> None:
+        """Wait until the connection breaks off and is there again."""
+        await self._connection.again.wait()
+
     async def look(self) -> None:
         """Raises `BrokerUnavailableError` unless the broker is connected and JetStream answers."""
         if not self.is_connected:

@@ -6,6 +6,7 @@ for good: a closed client cannot recover, and a process that lives on with one l
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import time
@@ -39,11 +40,12 @@ class Connection:
     """A NATS client and the callbacks that watch over it.
 
     `on_closed` is called when the client is closed without `close()` having been asked for; by default the process
-    exits with `EXIT_CONNECTION_CLOSED`.
+    exits with `EXIT_CONNECTION_CLOSED`. `again` is set, and replaced, when a connection that had broken off is back.
     """
 
     def __init__(self, *, name: str, on_closed: Callable[[], None] | None = None) -> None:
         self.nc = HeaderedClient()
+        self.again = asyncio.Event()
         self._name = name
         self._on_closed = on_closed or _exit_process
         self._established = False
@@ -115,6 +117,8 @@ class Connection:
 
     async def _on_reconnected(self) -> None:
         log.info("broker reconnected", server=self._server())
+        again, self.again = self.again, asyncio.Event()
+        again.set()
 
     async def _on_closed_by_library(self) -> None:
         if not self._closing:

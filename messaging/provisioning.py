@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import fields, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -30,6 +30,8 @@ RACES = 5
 _IMMUTABLE = ("retention", "storage", "persist_mode")
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 async def provision(broker: Broker, table: topology.Topology = topology.Topology()) -> list[str]:  # noqa: B008 (frozen)
@@ -59,26 +61,44 @@ async def provision_consumer(broker: Broker, consumer: topology.Consumer) -> lis
     return await _answered(_apply_consumer(broker, consumer), what)
 
 
-async def ensure_consumer(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> bool:
-    """Make sure that a consumer exists; True when it had to be restored.
+async def ensure_consumer(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> str | None:
+    """Make sure that a consumer exists and delivers what its stream stores; what was amiss when it had to be restored.
 
     A missing stream is restored with the whole table. Raises `BrokerUnavailableError` or `ProvisioningError`.
     """
+    return await _answered(_restored(broker, consumer, table), f"consumer {consumer.stream.name}/{consumer.durable}")
+
+
+async def _restored(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> str | None:
+    names, amiss = (consumer.stream.name, consumer.durable), None
     try:
-        await broker.js.consumer_info(consumer.stream.name, consumer.durable)
+        info = await broker.js.consumer_info(*names)
     except nats.js.errors.NotFoundError:
-        pass
-    else:
-        return False
+        amiss = "it was gone"
+        await _provide(broker, consumer, table)
+        info = await broker.js.consumer_info(*names)
+    # Looked at in this order, for the stream's end only rises.
+    delivered, end = info.delivered.stream_seq if info.delivered else 0, await _last_sequence(broker, consumer)
+    if delivered <= end:
+        return amiss
+    await broker.js.delete_consumer(*names)
+    await provision_consumer(broker, consumer)
+    return f"it stood at {delivered} and its stream ends at {end}, so that it passed over what is new"
+
+
+async def _provide(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> None:
     try:
         await broker.js.stream_info(consumer.stream.name)
     except nats.js.errors.NotFoundError:
         await provision(broker, table)
     await provision_consumer(broker, consumer)
-    return True
 
 
-async def _answered(work: Awaitable[list[str]], what: str) -> list[str]:
+async def _last_sequence(broker: Broker, consumer: topology.Consumer) -> int:
+    return int((await broker.js.stream_info(consumer.stream.name)).state.last_seq)
+
+
+async def _answered(work: Awaitable[T], what: str) -> T:
     try:
         return await work
     except nats.js.errors.ServiceUnavailableError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from opentelemetry.metrics import NoOpMeter
 
 from contracts.documents import PurgeRequest
 from contracts.topology import Topology
+from deploy.local.nats_server import NatsServer
 from messaging import watchdog
 from messaging.app import WorkerApp
 from messaging.broker import Broker
@@ -61,6 +63,40 @@ async def test_a_deleted_stream_is_restored_with_its_consumer(
         await until(lambda: done == ["a"])
 
 
+async def test_a_consumer_that_remembers_more_than_its_stream_is_made_anew_when_the_broker_is_back(
+    broker: Broker, worker: WorkerApp, done: list[str], nats_server: NatsServer
+) -> None:
+    """As after a power cut that took messages with it."""
+    async with running(worker):
+        await send(broker, *"abcde")
+        await until(lambda: len(done) == 5)
+        await asyncio.to_thread(nats_server.stop)
+        _forget_stream(nats_server)
+        await asyncio.to_thread(nats_server.start)
+        await until(lambda: broker.is_connected)
+        await until(lambda: _there(broker))
+        await send(broker, "new")
+        await until(lambda: "new" in done)
+
+
+async def test_a_worker_that_starts_makes_such_a_consumer_anew(
+    broker: Broker, worker: WorkerApp, done: list[str], nats_server: NatsServer
+) -> None:
+    await send(broker, *"abcde")
+    subscription = await broker.js.pull_subscribe_bind(CONSUMER.durable, CONSUMER.stream.name)
+    for message in await subscription.fetch(5):
+        await message.ack_sync()
+    await subscription.unsubscribe()
+    await asyncio.to_thread(nats_server.stop)
+    _forget_stream(nats_server)
+    await asyncio.to_thread(nats_server.start)
+    await until(lambda: broker.is_connected)
+    async with running(worker):
+        await until(lambda: _there(broker))
+        await send(broker, "new")
+        await until(lambda: done == ["new"])
+
+
 async def test_meanwhile_the_worker_neither_spins_nor_starves(
     broker: Broker, worker: WorkerApp, done: list[str]
 ) -> None:
@@ -108,6 +144,17 @@ async def test_a_cancellation_that_a_request_swallows_still_ends_the_watch(
     await asked.wait()
     watching.cancel()
     await until(watching.done)
+
+
+def _forget_stream(server: NatsServer) -> None:
+    """What the broker stores of the stream and its description; what its consumers remember stays."""
+    folders = [path.parent for path in server.directory.rglob(f"{CONSUMER.stream.name}/msgs")]
+    assert len(folders) == 1
+    for part in folders[0].iterdir():
+        if part.name == "msgs":
+            shutil.rmtree(part)
+        elif part.is_file():
+            part.unlink()
 
 
 async def _there(broker: Broker) -> bool:
