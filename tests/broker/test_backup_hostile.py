@@ -19,6 +19,7 @@ from messaging.backup.errors import BackupError, BackupExistsError, DamagedBacku
 from tests.broker.backups import backed_up, restored
 from tests.broker.test_backup_refusals import is_empty
 from tests.support.sites import Site
+from tests.support.waiting import until
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -107,13 +108,16 @@ class TestTwoAtOnce:
         folder = await backed_up(tmp_path, "The zebra sleeps.", ready=False)
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(stalled(there, folder, 3.0))
-            while await is_empty(there):
-                await asyncio.sleep(0.02)
+            await until(lambda: holds_something(there))
             with pytest.raises(BackupExistsError, match="another process"):
                 await restored(there, folder)
             with pytest.raises(BackupExistsError, match="another process"):
                 await back_up(there.broker, folder, overwrite=True)
         assert first.done()
+
+
+async def holds_something(there: Site) -> bool:
+    return not await is_empty(there)
 
 
 async def stalled(there: Site, folder: Path, stall_s: float) -> None:
