@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,10 @@ async def back_up(broker: Broker, path: Path, *, overwrite: bool = False, advanc
     except OSError as error:
         raise BackupError(
             f"{path} cannot be written to ({error.strerror}): make room, or name another folder"
+        ) from error
+    except sqlite3.Error as error:
+        raise BackupError(
+            f"the ledger cannot be kept in a temporary file ({error}): make room, or set TMPDIR"
         ) from error
 
 

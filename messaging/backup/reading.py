@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -25,9 +26,13 @@ from messaging.backup.format import (
     FileEntry,
     Manifest,
 )
+from messaging.backup.lock import locked
 from messaging.backup.progress import Advance, Step
+from messaging.backup.soundness import is_sound
 
 PIECE_BYTES = 1024 * 1024
+MAX_MANIFEST_BYTES = 1024 * 1024
+BREATH_LINES = 256
 
 Line = TypeVar("Line", bound=Value)
 
@@ -51,7 +56,25 @@ class StoredBackup:
             async for size in _compared(path / name, entry):
                 seen += size
                 advance(Step(what="checking the backup, bytes", done=seen, total=manifest.size_bytes))
-        return cls(path, manifest)
+        backup = cls(path, manifest)
+        await backup._check_lines()
+        return backup
+
+    async def _check_lines(self) -> None:
+        """Hashes tell damage; only reading every line tells what a restore could not do, or must not."""
+        archive_bytes = self.manifest.files[UPLOADS].size_bytes
+        for number, document in enumerate(self.documents(), 1):
+            if any(upload.offset + upload.size_bytes > archive_bytes for upload in document.uploads):
+                raise self._bad_line(DOCUMENTS, number, f"names an upload outside of {UPLOADS}")
+            await _breathe(number)
+        for name in sorted(FILES - {DOCUMENTS, UPLOADS}):
+            for number, message in enumerate(self.messages(name), 1):
+                if not is_sound(message):
+                    raise self._bad_line(name, number, "has a key or header that no backup has")
+                await _breathe(number)
+
+    def _bad_line(self, name: str, number: int, what: str) -> DamagedBackupError:
+        return DamagedBackupError(f"line {number} of {self._path / name} {what}: {_DAMAGED}")
 
     def documents(self) -> Iterator[BackedDocument]:
         return self._lines(DOCUMENTS, BackedDocument)
@@ -77,10 +100,30 @@ class StoredBackup:
                 try:
                     yield kind.model_validate_json(line)
                 except ValidationError as error:
-                    raise DamagedBackupError(
-                        f"line {number} of {self._path / name} cannot be read by this release "
-                        f"({error.error_count()} errors): {_DAMAGED}"
-                    ) from error
+                    what = f"cannot be read by this release ({error.error_count()} errors)"
+                    raise self._bad_line(name, number, what) from error
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Keep the folder of a backup for oneself while it is read.
+
+    Raises `UnfinishedBackupError` when there is no such folder, `BackupExistsError` when another process has it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path))
+        except FileNotFoundError:
+            raise UnfinishedBackupError(_unfinished(path)) from None
+        except OSError as error:
+            raise BackupError(f"{path} cannot be read: {error.strerror}") from error
+        yield
+
+
+async def _breathe(number: int) -> None:
+    """Let others run now and then."""
+    if number % BREATH_LINES == 0:
+        await asyncio.sleep(0)
 
 
 _DAMAGED = "use another copy of this backup, or another backup"
@@ -88,12 +131,10 @@ _DAMAGED = "use another copy of this backup, or another backup"
 
 def _manifest(path: Path) -> Manifest:
     file = path / MANIFEST
-    try:
-        text = file.read_bytes()
-    except FileNotFoundError:
-        raise UnfinishedBackupError(_unfinished(path)) from None
-    except OSError as error:
-        raise BackupError(f"{file} cannot be read: {error.strerror}") from error
+    if not file.exists():
+        raise UnfinishedBackupError(_unfinished(path))
+    with _opened(file) as content:
+        text = content.read(MAX_MANIFEST_BYTES)
     _require_known_format(file, text)
     try:
         manifest = Manifest.model_validate_json(text)
@@ -114,7 +155,7 @@ def _unfinished(path: Path) -> str:
 def _require_known_format(file: Path, text: bytes) -> None:
     try:
         body = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedBackupError(f"{file} is no JSON: {_DAMAGED}") from error
     version = body.get("format") if isinstance(body, dict) else None
     if isinstance(version, int) and version > FORMAT:
@@ -126,6 +167,8 @@ def _require_known_format(file: Path, text: bytes) -> None:
 
 def _opened(file: Path) -> BinaryIO:
     try:
+        if not file.is_file() and file.exists():
+            raise DamagedBackupError(f"{file} is no file: {_DAMAGED}")
         return file.open("rb")
     except FileNotFoundError:
         raise DamagedBackupError(f"{file} is missing: {_DAMAGED}") from None

@@ -12,7 +12,7 @@ from messaging.backup.errors import DamagedBackupError
 from messaging.backup.format import BUCKETS, LETTERS, BackedDocument, BackedMessage, Manifest, bucket_file
 from messaging.backup.marker import Marker, Markers, Progress
 from messaging.backup.progress import Advance, Step, unseen
-from messaging.backup.reading import StoredBackup
+from messaging.backup.reading import StoredBackup, kept
 from messaging.backup.rebuilding import Rebuilding, rebuilding
 from messaging.backup.waiting import STALL_S, Outcome, Waiting
 from messaging.broker import Broker
@@ -43,22 +43,23 @@ async def restore(
     """Bring back everything that a backup holds, and wait until its documents are searchable again.
 
     Each document is indexed anew from its original by the ingest and embed workers. Run again after it was cut off, it
-    goes on; after it has finished, it changes nothing. `table` is the topology where it is not the usual one.
+    goes on; after it has finished, it changes nothing. One process at a time may do it. `table` is the topology where it is not the usual one.
 
-    Raises `UnfinishedBackupError`, `NewerBackupError`, `DamagedBackupError` and `SystemNotEmptyError` before anything is
-    written; `RestoreStalledError` when nothing has become searchable for `stall_s`; `BrokerUnavailableError`, and
+    Raises `UnfinishedBackupError`, `NewerBackupError`, `DamagedBackupError`, `BackupExistsError` (another process has the
+    folder) and `SystemNotEmptyError` before anything is written; `RestoreStalledError` when nothing has become searchable for `stall_s`; `BrokerUnavailableError`, and
     `StreamFullError` when the broker's limits are smaller than what is to be restored.
     """
-    backup = await StoredBackup.checked(path, advance)
-    await provision(broker, table or topology.Topology())
-    markers = Markers(broker)
-    marker = await markers.begin(backup.manifest)
-    if marker.progress is Progress.FINISHED:
-        return Restored(manifest=backup.manifest, outcome=None)
-    total = await _Restoring(broker, backup, marker, advance).run()
-    outcome = await Waiting(broker, backup, advance, total=total, stall_s=stall_s).run()
-    await markers.finish(marker)
-    return Restored(manifest=backup.manifest, outcome=outcome)
+    with kept(path):
+        backup = await StoredBackup.checked(path, advance)
+        await provision(broker, table or topology.Topology())
+        markers = Markers(broker)
+        marker = await markers.begin(backup.manifest)
+        if marker.progress is Progress.FINISHED:
+            return Restored(manifest=backup.manifest, outcome=None)
+        total = await _Restoring(broker, backup, marker, advance).run()
+        outcome = await Waiting(broker, backup, advance, total=total, stall_s=stall_s).run()
+        await markers.finish(marker)
+        return Restored(manifest=backup.manifest, outcome=outcome)
 
 
 class _Restoring:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from contracts.message import Value
 from messaging.backup.errors import BackupExistsError
 from messaging.backup.format import FILES, MANIFEST, FileEntry, Manifest
+from messaging.backup.lock import locked
 
 PARTIAL = "partial"
 """The folder within the backup's folder that a backup under way is written to; one that is left over was cut off."""
@@ -104,7 +104,7 @@ class BackupFolder:
         when another process writes a backup to it. A backup that is overwritten stays whole until `finish`.
         """
         path.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-        with _locked(path):
+        with locked(path):
             _require_free(path, overwrite=overwrite)
             folder = cls(path)
             shutil.rmtree(folder._partial, ignore_errors=True)
@@ -112,9 +112,14 @@ class BackupFolder:
             try:
                 yield folder
             finally:
-                for file in folder._files.values():
-                    file.close()
-                shutil.rmtree(folder._partial, ignore_errors=True)
+                folder._discard()
+
+    def _discard(self) -> None:
+        """What lies in the partial folder goes, also where a full disk does not let its files be closed in order."""
+        with ExitStack() as stack:
+            stack.callback(shutil.rmtree, self._partial, ignore_errors=True)
+            for file in self._files.values():
+                stack.callback(file.close)
 
     def create(self, name: str) -> PrivateFile:
         """A file of the backup; `name` is one of `FILES`."""
@@ -137,22 +142,6 @@ class BackupFolder:
         _sync(self._path)
         (self._partial / MANIFEST).replace(self._path / MANIFEST)
         _sync(self._path)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise BackupExistsError(
-            f"another process is writing a backup to {path}: wait for it, or name another folder"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(held)
 
 
 def _require_free(path: Path, *, overwrite: bool) -> None:
