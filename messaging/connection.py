@@ -77,7 +77,7 @@ class Connection:
         self._closing = True
         try:
             await self.nc.drain()
-        except nats.errors.Error as error:  # a connection that is down cannot be drained
+        except (nats.errors.Error, OSError) as error:  # a connection that is down cannot be drained
             log.debug("connection closed without drain", reason=str(error))
             await self.nc.close()
 

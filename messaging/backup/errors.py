@@ -2,6 +2,7 @@
 
 BackupError
 ├── BackupExistsError       the folder holds a backup, or something else, that would be overwritten
+├── BackupInUseError        another process has the folder
 ├── UnfinishedBackupError   the folder holds no backup that was finished
 ├── NewerBackupError        a newer release wrote it
 ├── DamagedBackupError      it is not what was written
@@ -20,6 +21,10 @@ class BackupError(WaggleError):
 
 class BackupExistsError(BackupError):
     """The folder is not free for a backup; nothing in it was changed."""
+
+
+class BackupInUseError(BackupError):
+    """Another process writes or restores this backup; nothing was done."""
 
 
 class UnfinishedBackupError(BackupError):

@@ -108,7 +108,7 @@ class StoredBackup:
 def kept(path: Path) -> Iterator[None]:
     """Keep the folder of a backup for oneself while it is read.
 
-    Raises `UnfinishedBackupError` when there is no such folder, `BackupExistsError` when another process has it.
+    Raises `UnfinishedBackupError` when there is no such folder, `BackupInUseError` when another process has it.
     """
     with ExitStack() as stack:
         try:

@@ -45,7 +45,7 @@ async def restore(
     Each document is indexed anew from its original by the ingest and embed workers. Run again after it was cut off, it
     goes on; after it has finished, it changes nothing. One process at a time may do it. `table` is the topology where it is not the usual one.
 
-    Raises `UnfinishedBackupError`, `NewerBackupError`, `DamagedBackupError`, `BackupExistsError` (another process has the
+    Raises `UnfinishedBackupError`, `NewerBackupError`, `DamagedBackupError`, `BackupInUseError` (another process has the
     folder) and `SystemNotEmptyError` before anything is written; `RestoreStalledError` when nothing has become searchable for `stall_s`; `BrokerUnavailableError`, and
     `StreamFullError` when the broker's limits are smaller than what is to be restored.
     """
@@ -128,17 +128,18 @@ class _Restoring:
         """Uploads, then the record, then the request: the order of every submission. Returns whether there is one."""
         begun = rebuilding(document.record, restore_id=self._marker.restore_id, now=self._broker.clock.now())
         key = f"{begun.record.tenant}.{begun.record.document_id}"
-        record = record_of(await self._ledger.get(key))
+        entry = await self._ledger.get(key)
+        record = record_of(entry)
         if record is None:
             await self._put_uploads(document, begun)
-            record = await self._enter(key, begun)
+            record = await self._enter(key, begun, revision=entry.revision if entry else 0)
         if begun.pending is not None and record.pending_generation == begun.pending.generation:
             await self._ask(record)
         return begun.pending is not None
 
-    async def _enter(self, key: str, begun: Rebuilding) -> DocumentRecord:
+    async def _enter(self, key: str, begun: Rebuilding, *, revision: int) -> DocumentRecord:
         try:
-            await self._ledger.write(key, begun.record.model_dump_json().encode(), revision=0)
+            await self._ledger.write(key, begun.record.model_dump_json().encode(), revision=revision)
         except StaleRevisionError:  # submitted by somebody at this very moment: theirs is newer
             return record_of(await self._ledger.get(key)) or begun.record
         return begun.record

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from messaging.backup import back_up
-from messaging.backup.errors import BackupError, BackupExistsError, DamagedBackupError, RestoreStalledError
+from messaging.backup.errors import BackupError, BackupInUseError, DamagedBackupError, RestoreStalledError
 from tests.broker.backups import backed_up, restored
 from tests.broker.test_backup_refusals import is_empty
 from tests.support.sites import Site
@@ -109,9 +109,9 @@ class TestTwoAtOnce:
         async with asyncio.TaskGroup() as tasks:
             first = tasks.create_task(stalled(there, folder, 3.0))
             await until(lambda: holds_something(there))
-            with pytest.raises(BackupExistsError, match="another process"):
+            with pytest.raises(BackupInUseError, match="another process"):
                 await restored(there, folder)
-            with pytest.raises(BackupExistsError, match="another process"):
+            with pytest.raises(BackupInUseError, match="another process"):
                 await back_up(there.broker, folder, overwrite=True)
         assert first.done()
 

@@ -11,6 +11,7 @@ from messaging.backup import Manifest, RestoreStalledError, Step, back_up
 from messaging.backup.errors import (
     BackupError,
     BackupExistsError,
+    BackupInUseError,
     DamagedBackupError,
     NewerBackupError,
     SystemNotEmptyError,
@@ -125,7 +126,7 @@ class TestTheFolder:
         folder = tmp_path / "backup"
         with (
             BackupFolder.opened(folder, overwrite=False),
-            pytest.raises(BackupExistsError, match="another process"),
+            pytest.raises(BackupInUseError, match="another process"),
         ):
             await back_up(there.broker, folder)
 

@@ -90,6 +90,18 @@ class TestRestoringAgain:
         assert result.outcome is None
         assert (await there.record("d0")).deleted
 
+    async def test_a_record_that_was_removed_by_hand_is_restored(self, tmp_path: Path, there: Site) -> None:
+        folder = await backed_up(tmp_path, "The zebra sleeps.")
+        with pytest.raises(RestoreStalledError):
+            await restored(there, folder, stall_s=0.1)
+        ledger = await there.broker.js.key_value("documents")
+        await ledger.delete(f"{TENANT}.d0")
+        with pytest.raises(RestoreStalledError):
+            await restored(there, folder, stall_s=0.1)
+        async with there.working():
+            await restored(there, folder)
+            assert await there.found("zebra") == ["The zebra sleeps."]
+
     async def test_what_was_submitted_meanwhile_wins(self, tmp_path: Path, there: Site) -> None:
         folder = await backed_up(tmp_path, "The zebra sleeps.")
         with pytest.raises(RestoreStalledError):
@@ -108,10 +120,10 @@ def cut_off_at(number: int, step: str, patched: pytest.MonkeyPatch) -> None:
     """The `number`th time, the restore ends before `step`."""
     original, calls = getattr(_Restoring, step), itertools.count(1)
 
-    async def cut_off(self, *arguments):
+    async def cut_off(self, *arguments, **named):
         if next(calls) == number:
             raise CutOffError
-        return await original(self, *arguments)
+        return await original(self, *arguments, **named)
 
     patched.setattr(_Restoring, step, cut_off)
 

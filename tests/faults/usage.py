@@ -15,7 +15,11 @@ from tests.faults.manners import tasks_file
 from tests.faults.stack import Stack
 
 EVERY_S = 1.0
+KiB = 1024
 MiB = 1024 * 1024
+BROKER = "broker"
+BROKER_KIB_PER_MESSAGE = 1.0
+"""The broker keeps an index of all that it stores in memory. How much it stores the streams' limits bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +37,14 @@ class Usage:
 
     stack: Stack
     samples: dict[str, list[Use]] = field(default_factory=dict)
+    stored: int = 0
+    """How many messages the broker held more at the end than at the beginning."""
 
     def take(self) -> None:
         """One sample of each process. One that is just being replaced is left out."""
         pids = {name: self.stack.fleet.pid(name) for name in self.stack.fleet.names()}
         assert self.stack.server.pid is not None
-        for name, pid in (pids | {"broker": self.stack.server.pid}).items():
+        for name, pid in (pids | {BROKER: self.stack.server.pid}).items():
             with suppress(psutil.NoSuchProcess):
                 self.samples.setdefault(name, []).append(_use(pid, self.stack.folder))
 
@@ -51,13 +57,21 @@ class Usage:
                 self.take()
                 await asyncio.sleep(EVERY_S)
 
-        task = asyncio.create_task(taking())
+        before, task = await self._messages(), asyncio.create_task(taking())
         try:
             yield
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+            self.stored = await self._messages() - before
+
+    def index_mib(self, name: str) -> float:
+        """What a process may have more because of what it stored meanwhile; others than the broker: nothing."""
+        return BROKER_KIB_PER_MESSAGE * max(self.stored, 0) * KiB / MiB if name == BROKER else 0.0
+
+    async def _messages(self) -> int:
+        return sum(info.state.messages for info in await self.stack.broker.js.streams_info())
 
     def thirds(self, name: str, what: str) -> tuple[float, float]:
         """The medians of a figure in the first and the last third of the samples; of no figures, 0 and 0."""

@@ -15,7 +15,7 @@ from messaging.fleet import FleetView
 from messaging.provisioning import provision_consumer
 from messaging.storage import Storage
 from tests.faults.backends import Backend, away
-from tests.faults.client import Reply
+from tests.faults.client import TOO_MANY, Reply
 from tests.faults.documents import QUESTION
 from tests.faults.plans import Action, Plan
 from tests.faults.row import Control, Outcome, Row, Trial
@@ -97,9 +97,18 @@ class Outage(Row):
         else:
             outcome.require(brief.ok, f"a question without need of it was answered {brief.status}")
         await asyncio.sleep((PRODUCTION_OUTAGE_S if trial.scale.as_in_production else OUTAGE_S) - PATIENT_BEFORE_S)
-        patient = asyncio.create_task(self.ask(stack, deadline_s=PATIENT_S))
+        patient = asyncio.create_task(self._patient(stack))
         await asyncio.sleep(PATIENT_BEFORE_S)
         return patient
+
+    async def _patient(self, stack: Stack) -> Reply:
+        """Ask, and when told to come back later, come back then."""
+        until_s = time.monotonic() + PATIENT_S
+        while True:
+            reply = await self.ask(stack, deadline_s=PATIENT_S)
+            if reply.status != TOO_MANY or time.monotonic() > until_s:
+                return reply
+            await asyncio.sleep(float(reply.headers["Retry-After"]))
 
     async def _return(self, stack: Stack, work: Workload, trial: Trial, outcome: Outcome) -> None:
         begun = time.monotonic()

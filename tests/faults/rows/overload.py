@@ -149,8 +149,9 @@ def _judge_answers(flood: Flood, outcome: Outcome) -> None:
 
 
 def _judge_memory(usage: Usage, outcome: Outcome) -> None:
+    outcome.notes["messages stored more"] = usage.stored
     for name, samples in usage.samples.items():
         first, most = samples[0].rss_mib, max(use.rss_mib for use in samples)
         outcome.notes[f"{name} MiB at most"] = round(most)
-        more = RSS_MORE_MIB + (INDEX_MIB if name in INDEXED else 0.0)
+        more = RSS_MORE_MIB + (INDEX_MIB if name in INDEXED else 0.0) + usage.index_mib(name)
         outcome.require(most <= RSS_TIMES * first + more, f"{name} grew from {first:.0f} to {most:.0f} MiB")

@@ -15,6 +15,7 @@ from tests.faults.workload import Workload
 
 CUTS = 3
 LOADED_S = 3.0
+BACK_S = 10.0
 FORGETFUL_SETTLE_S = 12.0
 
 
@@ -22,7 +23,7 @@ class PowerCut(Row):
     number = "5"
     name = "broker power cut"
     fault = f"the broker's disk keeps only what was synced, {CUTS} times under load"
-    passes = "0 acknowledged lost; questions may be lost, each has its end"
+    passes = "0 acknowledged lost; questions may be lost, each has its end; back within 10 s"
 
     async def run(self, trial: Trial) -> Outcome:
         outcome = Outcome()
@@ -40,6 +41,7 @@ class PowerCut(Row):
                 await stack.connected()
                 outcome.verdict = await stack.examine()
                 outcome.require(not stack.fleet.crashes(), f"processes ended by themselves: {stack.fleet.crashes()}")
+                outcome.require(max(outcome.back_s) <= BACK_S, f"served again only after {max(outcome.back_s):.1f} s")
         return outcome
 
 
