@@ -42,7 +42,7 @@ def ls(
         chunks = "" if each.chunks is None else str(each.chunks)
         shown = (each.document_id, each.name, _state(each), str(each.version), chunks, size(each.size_bytes))
         rows.add_row(*shown, ago(each.updated_at))
-    console().print(rows)
+    console().print(rows if found else "No documents." if state is None else f"No {state} documents.")
     if more:
         messages().print(f"The first {limit} are shown; --limit 0 lists all.", style="dim")
 

@@ -54,6 +54,11 @@ def test_no_gateway_is_exit_code_three_with_what_to_do(waggle, monkeypatch: pyte
     assert "waggle up" in ran.err
 
 
+def test_that_there_are_no_documents_is_said(waggle, fake_gateway: FakeGateway) -> None:
+    assert waggle("documents", "ls").out.strip() == "No documents."
+    assert waggle("documents", "ls", "--state", "failed").out.strip() == "No failed documents."
+
+
 @pytest.mark.parametrize("command", ["backup", "restore"])
 def test_no_broker_is_exit_code_three_with_what_to_do(
     waggle, command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
