@@ -156,12 +156,12 @@ def _judge_memory(usage: Usage, outcome: Outcome) -> None:
     for name, samples in usage.samples.items():
         first, most = samples[0].rss_mib, max(use.rss_mib for use in samples)
         outcome.notes[f"{name} MiB at most"] = round(most)
-        more = RSS_MORE_MIB + usage.index_mib(name)
-        more += (
-            INDEX_MIB
-            if name in INDEXED
-            else BLOCK_MIB * len(furniture.every_stream(Topology()))
-            if name == BROKER
-            else 0.0
-        )
+        more = RSS_MORE_MIB + _caches_mib(name) + usage.index_mib(name)
         outcome.require(most <= RSS_TIMES * first + more, f"{name} grew from {first:.0f} to {most:.0f} MiB")
+
+
+def _caches_mib(name: str) -> float:
+    """What a process may keep in memory of what it has on the disk."""
+    if name == BROKER:
+        return BLOCK_MIB * len(furniture.every_stream(Topology()))
+    return INDEX_MIB if name in INDEXED else 0.0
