@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import fields, replace
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 import nats.errors
 import nats.js.errors
@@ -22,6 +22,7 @@ from messaging.broker import Broker
 from messaging.errors import BrokerUnavailableError, ProvisioningError
 from messaging.losses import losses
 from messaging.replacing import replaced_when_empty
+from messaging.storage import Storage
 
 ERR_STREAM_EXISTS = 10058
 RACES = 5
@@ -30,8 +31,6 @@ RACES = 5
 _IMMUTABLE = ("retention", "storage", "persist_mode")
 
 log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
 
 
 async def provision(broker: Broker, table: topology.Topology = topology.Topology()) -> list[str]:  # noqa: B008 (frozen)
@@ -64,12 +63,9 @@ async def provision_consumer(broker: Broker, consumer: topology.Consumer) -> lis
 async def ensure_consumer(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> str | None:
     """Make sure that a consumer exists and delivers what its stream stores; what was amiss when it had to be restored.
 
-    A missing stream is restored with the whole table. Raises `BrokerUnavailableError` or `ProvisioningError`.
+    A missing stream is restored with the whole table. Raises `BrokerUnavailableError` or `ProvisioningError`, and what the
+    broker answers when somebody else restores it at the same moment (a nats-py error): look again then.
     """
-    return await _answered(_restored(broker, consumer, table), f"consumer {consumer.stream.name}/{consumer.durable}")
-
-
-async def _restored(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> str | None:
     names, amiss = (consumer.stream.name, consumer.durable), None
     try:
         info = await broker.js.consumer_info(*names)
@@ -78,7 +74,8 @@ async def _restored(broker: Broker, consumer: topology.Consumer, table: topology
         await _provide(broker, consumer, table)
         info = await broker.js.consumer_info(*names)
     # Looked at in this order, for the stream's end only rises.
-    delivered, end = info.delivered.stream_seq if info.delivered else 0, await _last_sequence(broker, consumer)
+    delivered = info.delivered.stream_seq if info.delivered else 0
+    end = await Storage(broker).last_sequence(consumer.stream.name)
     if delivered <= end:
         return amiss
     await broker.js.delete_consumer(*names)
@@ -94,11 +91,7 @@ async def _provide(broker: Broker, consumer: topology.Consumer, table: topology.
     await provision_consumer(broker, consumer)
 
 
-async def _last_sequence(broker: Broker, consumer: topology.Consumer) -> int:
-    return int((await broker.js.stream_info(consumer.stream.name)).state.last_seq)
-
-
-async def _answered(work: Awaitable[T], what: str) -> T:
+async def _answered(work: Awaitable[list[str]], what: str) -> list[str]:
     try:
         return await work
     except nats.js.errors.ServiceUnavailableError as error:
