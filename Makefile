@@ -4,12 +4,16 @@ UV := 0.13.9
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+ENGINES := $(VENV)/.engines
+# Tests mostly wait: for brokers, heartbeats, elections. Those that share what is slow to make stay together (tests/conftest.py), and
+# come in the order of their folders: what takes long first, so that no process is left with it at the end.
+TEST_PROCESSES ?= 4
 
 # Trust what the system trusts, where it has a list: a network with a certificate authority of its own then just works.
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),true,false)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench faults docs lock clean
+.PHONY: help install demo test check bench faults campaign docs lock clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +23,9 @@ install: $(INSTALLED) ## Waggle and all it needs, in .venv
 demo: $(INSTALLED) ## The whole stack: ingest the sample documents, ask in two languages, stop
 	@$(BIN)/waggle demo
 
-test: $(INSTALLED) ## Every test
-	$(BIN)/pytest
+test: $(ENGINES) ## Every test
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -m alone
 
 check: $(INSTALLED) ## Lint, types, layers, spelling
 	$(BIN)/ruff check .
@@ -36,14 +41,23 @@ faults: $(INSTALLED) ## Break a running stack hundreds of times: a table, and bu
 	$(BIN)/python -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) \
 	  $(if $(PRODUCTION_TIMES),--production-times)
 
+campaign: $(INSTALLED) ## Break a stack that repairs itself: a table, and build/campaign.json (SEED=1 RUNS=15)
+	$(BIN)/python -m tests.healing $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) \
+	  $(if $(PRODUCTION_TIMES),--production-times)
+
 docs: $(INSTALLED) ## Write the generated parts of docs/
 	$(BIN)/python -m contracts.snapshots docs/contracts
 	$(BIN)/python -m contracts.settings_reference docs/configuration.md
+	$(BIN)/python -m observability.figures.reference docs/figures.md
+	$(BIN)/python -m deploy.dashboards.writing
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --extra local --extra weaviate --extra dev --custom-compile-command "make lock" \
+	  --extra local --extra apprise --extra redis --extra weaviate --extra dev --custom-compile-command "make lock" \
 	  --quiet --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --constraints requirements.lock --overrides tests/engines/overrides.txt --custom-compile-command "make lock" \
+	  --quiet --output-file requirements-engines.lock tests/engines/requirements.in
 
 clean: ## Remove .venv and build
 	rm -rf $(VENV) build
@@ -58,4 +72,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# Their metadata asks for what they do not need here (tests/engines/overrides.txt), so the lock is installed as it is.
+$(ENGINES): $(INSTALLED) requirements-engines.lock
+	@echo "Installing the engines that the tests run against (about 1 GB; once, a minute)"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements-engines.lock
 	@touch $@

@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvloop
 from rich.console import Console
 
-from benchmarks import ingest, memory, quality, query, scaling
+from benchmarks import (
+    answers,
+    cache,
+    index,
+    ingest,
+    intake,
+    memory,
+    observer,
+    quality,
+    query,
+    rules,
+    scaling,
+    series,
+    telemetry,
+)
 from benchmarks.client import submit, wait_ready
 from benchmarks.corpus import sample_texts, short_documents
 from benchmarks.figures import Figure, print_table, write_json
@@ -40,11 +57,44 @@ def quality_part() -> list[Figure]:
         return uvloop.run(quality.measure(stack.url))
 
 
+def cache_part() -> list[Figure]:
+    """What a hit costs in each cache."""
+    return uvloop.run(cache.measure())
+
+
+def answers_part() -> list[Figure]:
+    """A cached answer against the same one made anew."""
+    with running(settings={"WAGGLE_CACHE": "memory"}) as stack:
+        documents = sample_texts()
+        submit(stack.url, documents)
+        wait_ready(stack.url, [document.document_id for document in documents])
+        return uvloop.run(answers.measure(stack.url))
+
+
+def generation_part() -> list[Figure]:
+    """A language model in the generate worker against the bare engine."""
+    if find_spec("vllm") is None:
+        print("generation is left out: `make test` installs vLLM")
+        return []
+    from benchmarks import generation
+
+    return asyncio.run(generation.measure())
+
+
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "ingest": ingest_part,
     "query": query_part,
     "scaling": scaling.measure,
     "quality": quality_part,
+    "cache": cache_part,
+    "answers": answers_part,
+    "generation": generation_part,
+    "index": index.measure,
+    "rules": rules.measure,
+    "series": series.measure,
+    "intake": intake.measure,
+    "observer": observer.measure,
+    "telemetry": telemetry.measure,
 }
 
 
@@ -72,12 +122,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure Waggle against the same work done in one process.")
     parser.add_argument("--only", choices=sorted(PARTS), action="append", help="run only this part (repeatable)")
     parser.add_argument("--json", type=Path, default=REPORT, help=f"where to write the figures (default {REPORT})")
+    parser.add_argument(
+        "--chunks", type=int, default=index.CHUNKS, help=f"size of the part `index` (default {index.CHUNKS})"
+    )
     arguments = parser.parse_args()
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     console, figures = Console(), list[Figure]()
-    for name in arguments.only or PARTS:
+    parts = PARTS | {"index": partial(index.measure, arguments.chunks)}
+    for name in arguments.only or parts:
         with console.status(f"measuring {name}"):
-            found = PARTS[name]()
+            found = parts[name]()
         for figure in found:
             console.print(f"{figure.name}: {figure.value:.2f} {figure.unit}", style="dim")
         figures += found

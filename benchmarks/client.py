@@ -45,9 +45,9 @@ class Asker:
             writer.close()
             await writer.wait_closed()
 
-    async def ask(self, question: str, *, generate: bool = True) -> dict[str, Any]:
+    async def ask(self, question: str, *, generate: bool = True, cache: bool = False) -> dict[str, Any]:
         """Raises `RuntimeError` for anything but success, and `TimeoutError` after `TIMEOUT_S`."""
-        body = json.dumps({"query": question, "generate": generate}).encode()
+        body = json.dumps({"query": question, "generate": generate, "cache": cache}).encode()
         head = (
             f"POST /v1/query HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"

@@ -11,6 +11,7 @@ from contracts.queries import GenerationParameters, QueryRequest
 from contracts.settings import BrokerSettings, GenerateSettings, RetrieveSettings
 from messaging.broker import Broker
 from messaging.ledger import DocumentLedger
+from workers.encoding.base import Vector
 from workers.encoding.factory import build_embedder
 from workers.generate.base import Answer, Prompt
 from workers.generate.factory import build_generator
@@ -42,7 +43,10 @@ class InProcess:
         embedder = await self._encoder.start()
         self._index = build_index(self._settings, embedder.identity)
         await self._index.open()
-        self._searcher = Searcher(self._encoder.encode, self._index, self._ledger, scripts=embedder.scripts)
+        self._searcher = Searcher(self._encode, self._index, self._ledger, scripts=embedder.scripts)
+
+    async def _encode(self, _: str, question: str) -> Vector:
+        return await self._encoder.encode(question)
 
     async def stop(self) -> None:
         await self._encoder.stop()

@@ -48,7 +48,7 @@ async def _latency(url: str, baseline: InProcess, asked: Iterator[str]) -> list[
             stages.setdefault(stage, []).append(took_ms)
 
     async with Asker.connected(url) as client:
-        ours, plain = await _pairs(over_http, baseline.ask, asked, count=PAIRS)
+        ours, plain = await pairs(over_http, baseline.ask, asked, count=PAIRS)
     return [
         against("query_p50", percentile(ours, 0.5), percentile(plain, 0.5), unit="ms", bar="<= 1.25"),
         against("query_p95", percentile(ours, 0.95), percentile(plain, 0.95), unit="ms", bar="<= 1.25"),
@@ -72,18 +72,18 @@ async def _search_latency(url: str, baseline: InProcess, asked: Iterator[str]) -
         await baseline.ask(question, generate=False)
 
     async with Asker.connected(url) as client:
-        ours, plain = await _pairs(over_http, in_process, asked, count=SEARCH_PAIRS)
+        ours, plain = await pairs(over_http, in_process, asked, count=SEARCH_PAIRS)
     return [against("search_p50", percentile(ours, 0.5), percentile(plain, 0.5), unit="ms", bar="<= 1.15")]
 
 
 async def _chinese_overhead(url: str, baseline: InProcess, asked: Iterator[str]) -> Figure:
     async with Asker.connected(url) as client:
-        ours, plain = await _pairs(client.ask, baseline.ask, asked, count=SEARCH_PAIRS)
+        ours, plain = await pairs(client.ask, baseline.ask, asked, count=SEARCH_PAIRS)
     overhead = [a - b for a, b in zip(ours, plain, strict=True)]
     return Figure(name="query_overhead_zh_p50", value=percentile(overhead, 0.5), unit="ms")
 
 
-async def _pairs(
+async def pairs(
     ours: Callable[[str], Awaitable[object]],
     plain: Callable[[str], Awaitable[object]],
     asked: Iterator[str],

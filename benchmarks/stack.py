@@ -29,7 +29,10 @@ class RunningStack:
 def running(
     *, replicas: Mapping[str, int] | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[RunningStack]:
-    """`waggle up --detach`, then `waggle down`. `settings` are further `WAGGLE_` variables."""
+    """`waggle up --detach`, then `waggle down`. `settings` are further `WAGGLE_` variables.
+
+    Unless they say otherwise nothing is cached: what is measured is asked again and again.
+    """
     with TemporaryDirectory(prefix="waggle-bench-") as folder:
         environment = _environment(folder, settings or {})
         options = [f"--replicas={service}={count}" for service, count in (replicas or {}).items()]
@@ -45,7 +48,7 @@ def running(
 
 def _environment(data_dir: str, settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAGGLE_")}
-    return {**inherited, "WAGGLE_DATA_DIR": data_dir, **settings}
+    return {**inherited, "WAGGLE_DATA_DIR": data_dir, "WAGGLE_CACHE": "off", **settings}
 
 
 def _waggle(arguments: list[str], environment: Mapping[str, str]) -> str:

@@ -35,6 +35,8 @@ class Shown:
     def end(self, answer: Answer) -> None:
         """The end carries the whole answer; it is shown where the pieces did not add up to it."""
         whole = answer.answer or ""
+        if not self._text and not whole:
+            return
         if self._text.strip() != whole.strip():
             self._screen.print(f"\n{whole}" if self._text else whole, end="")
         self._screen.print()

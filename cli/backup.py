@@ -22,12 +22,13 @@ from messaging.backup.waiting import STALL_S
 
 app = typer.Typer()
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backup.")]
+Target = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backup.", file_okay=False)]
+Source = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backup.", exists=True, file_okay=False)]
 
 
 @app.command()
 def backup(
-    folder: Folder,
+    folder: Target,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the backup that DIR holds.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +54,7 @@ def backup(
 
 @app.command()
 def restore(
-    folder: Folder,
+    folder: Source,
     timeout: Annotated[float, typer.Option(help="Seconds to wait on when no document becomes searchable.")] = STALL_S,
     as_json: Json = False,
 ) -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from cli.exits import CommandError, Exit
+from cli.output import messages
+from cli.target import running_here
 from contracts.settings import AllSettings, BrokerSettings
+from messaging import connection
 from messaging.broker import Broker
 
 CONNECT_S = 30.0
+"""For a broker that is meant to be there: it may just be starting again."""
+GUESS_S = 5.0
+"""For the default address, when nothing says that a broker is there."""
+SILENT_S = 2.0
+"""How long a command waits for the broker without a word."""
 
 
 @asynccontextmanager
@@ -19,9 +28,11 @@ async def connected(name: str) -> AsyncIterator[Broker]:
     default address; credentials are those of the settings. `name` is what the broker calls this client.
     """
     settings = broker_settings()
+    patience_s = CONNECT_S if "nats_url" in settings.model_fields_set else GUESS_S
     try:
-        async with asyncio.timeout(CONNECT_S):
-            broker = await Broker.connect(settings, name=name, on_closed=lambda: None)
+        with _told_of_waiting(settings.nats_url):
+            async with asyncio.timeout(patience_s):
+                broker = await Broker.connect(settings, name=name, on_closed=lambda: None)
     except TimeoutError:
         raise CommandError(
             f"no broker answers at {settings.nats_url}",
@@ -35,11 +46,24 @@ async def connected(name: str) -> AsyncIterator[Broker]:
 
 
 def broker_settings() -> BrokerSettings:
-    from deploy.local.addresses import RunningStack
-    from deploy.local.layout import Layout
-
     settings, broker = AllSettings.load(), BrokerSettings.load()
     if "nats_url" in settings.model_fields_set:
         return broker
-    running = RunningStack.read(Layout(settings.data_dir.absolute()))
+    running = running_here(settings, otherwise=broker.nats_url, variable="WAGGLE_NATS_URL")
     return broker.model_copy(update={"nats_url": running.nats_url}) if running else broker
+
+
+@contextmanager
+def _told_of_waiting(url: str) -> Iterator[None]:
+    """One line for people, in place of the log lines that a process writes while it waits."""
+    logger = logging.getLogger(connection.__name__)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    told = asyncio.get_running_loop().call_later(
+        SILENT_S, lambda: messages().print(f"Waiting for the broker at {url}", style="dim")
+    )
+    try:
+        yield
+    finally:
+        told.cancel()
+        logger.setLevel(level)

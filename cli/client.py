@@ -6,16 +6,30 @@ import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from cli import sse
+from cli.config_replies import Config, Revisions, Written
 from cli.dead_letter_replies import DeadLetterDetail, DeadLetterPage, Replays
-from cli.exits import CommandError, Exit
-from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness, Reply, Retrieved, Uploaded
+from cli.exits import CommandError
+from cli.gateway_errors import GatewayError, UnreachableError, json_of, raise_problem
+from cli.recovery_replies import Answered
+from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness, Retrieved, Uploaded
+from cli.silence_replies import Silence, Silences
+from contracts.alert_views import AlertsView, AlertView, HistoryView, RulesView
+from contracts.component_health import DependenciesView, HealthView
+from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
+from contracts.figures import FiguresView
+from contracts.identifiers import TOKEN
+from contracts.incidents import IncidentsView, IncidentView
+from contracts.recovery_views import PauseView, RecoveriesView, RecoveryPlanView
+
+__all__ = ["GatewayClient", "GatewayError", "UnreachableError"]
 
 CONNECT_S = 5.0
 REPLY_S = 30.0
@@ -24,24 +38,9 @@ ANSWER_SLACK_S = 10.0
 """On top of a question's own deadline, after which the gateway has to have answered."""
 
 _LETTER = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-Model = TypeVar("Model", bound=Reply)
-
-
-class GatewayError(CommandError):
-    """The gateway refused. `retry_after_s` is when it said to come back, None when it did not."""
-
-    def __init__(self, problem: Problem, *, retry_after_s: float | None = None) -> None:
-        super().__init__(problem.detail or problem.title or f"the gateway answered {problem.status}")
-        self.problem = problem
-        self.retry_after_s = retry_after_s
-
-
-class UnreachableError(CommandError):
-    """Nobody answers at the gateway's address, or the connection broke."""
-
-    def __init__(self, url: str, reason: str) -> None:
-        hint = "Start it with `waggle up`, or set WAGGLE_URL to where it runs."
-        super().__init__(f"cannot reach the gateway at {url}: {reason}", hint=hint, code=Exit.UNREACHABLE)
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+Model = TypeVar("Model", bound=BaseModel)
+Parameters = Mapping[str, Sequence[str]]
 
 
 class GatewayClient:
@@ -145,10 +144,106 @@ class GatewayClient:
     async def fleet(self) -> Fleet:
         return self._read(Fleet, (await self._request("GET", "/v1/fleet")).json())
 
+    async def alerts(self, parameters: Parameters) -> AlertsView:
+        """What is pending, fires, or was resolved a short while ago; `filter`, `state` and `severity` choose."""
+        return self._read(AlertsView, (await self._request("GET", "/v1/alerts", params=parameters)).json())
+
+    async def alert(self, fingerprint: str) -> AlertView:
+        path = f"/v1/alerts/{_safe(fingerprint, _FINGERPRINT, 'alert')}"
+        return self._read(AlertView, (await self._request("GET", path)).json())
+
+    async def alert_history(self, parameters: Parameters) -> HistoryView:
+        """One page, oldest first; `next` is the cursor of the following one."""
+        return self._read(HistoryView, (await self._request("GET", "/v1/alerts/history", params=parameters)).json())
+
+    async def silences(self, states: Sequence[str] = ()) -> Silences:
+        parameters = {"state": list(states)}
+        return self._read(Silences, (await self._request("GET", "/v1/silences", params=parameters)).json())
+
+    async def add_silence(self, body: Mapping[str, Any], *, key: str) -> Silence:
+        """Silence what meets `matchers` until `ends_at`. With the same key again it is the same silence."""
+        reply = await self._request("POST", "/v1/silences", json=body, headers={"Idempotency-Key": key})
+        return self._read(Silence, reply.json())
+
+    async def end_silence(self, silence_id: str) -> Silence:
+        path = f"/v1/silences/{_safe(silence_id, TOKEN, 'silence')}"
+        return self._read(Silence, (await self._request("DELETE", path)).json())
+
+    async def rules(self) -> RulesView:
+        return self._read(RulesView, (await self._request("GET", "/v1/rules")).json())
+
+    async def put_rules(self, name: str, text: str) -> None:
+        await self._request("PUT", f"/v1/rules/{_safe(name, TOKEN, 'name of rules')}", json={"text": text})
+
+    async def remove_rules(self, name: str) -> None:
+        await self._request("DELETE", f"/v1/rules/{_safe(name, TOKEN, 'name of rules')}")
+
+    async def config(self) -> Config:
+        return self._read(Config, (await self._request("GET", "/v1/config")).json())
+
+    async def revisions(self) -> Revisions:
+        return self._read(Revisions, (await self._request("GET", "/v1/config/revisions")).json())
+
+    async def change_config(self, body: Mapping[str, Any]) -> Written:
+        return self._read(Written, (await self._request("PATCH", "/v1/config", json=body)).json())
+
+    async def roll_back_config(self, body: Mapping[str, Any]) -> Written:
+        return self._read(Written, (await self._request("POST", "/v1/config/rollback", json=body)).json())
+
+    async def figures(self) -> FiguresView:
+        return self._read(FiguresView, (await self._request("GET", "/v1/figures")).json())
+
+    async def diagnoses(self, *, at: datetime | None = None) -> DiagnosesView:
+        """Of now, or of a time."""
+        asked = {} if at is None else {"at": [at.isoformat()]}
+        return self._read(DiagnosesView, (await self._request("GET", "/v1/diagnoses", params=asked)).json())
+
+    async def diagnosis_history(self, since: datetime) -> DiagnosisHistoryView:
+        """What went on then or later."""
+        asked = {"since": [since.isoformat()]}
+        return self._read(DiagnosisHistoryView, (await self._request("GET", "/v1/diagnoses", params=asked)).json())
+
+    async def health(self, *, since: datetime | None = None) -> HealthView:
+        """The fleet's; with what has changed since then, if that is asked for."""
+        parameters = {} if since is None else {"since": since.isoformat()}
+        return self._read(HealthView, (await self._request("GET", "/v1/health", params=parameters)).json())
+
+    async def dependencies(self) -> DependenciesView:
+        return self._read(DependenciesView, (await self._request("GET", "/v1/dependencies")).json())
+
+    async def incidents(self, parameters: Parameters) -> IncidentsView:
+        return self._read(IncidentsView, (await self._request("GET", "/v1/incidents", params=parameters)).json())
+
+    async def incident(self, incident: str) -> IncidentView:
+        path = f"/v1/incidents/{_safe(incident, TOKEN, 'incident')}"
+        return self._read(IncidentView, (await self._request("GET", path)).json())
+
+    async def recoveries(self, parameters: Parameters) -> RecoveriesView:
+        """One page, oldest first; `next` is the cursor of the following one."""
+        return self._read(RecoveriesView, (await self._request("GET", "/v1/recoveries", params=parameters)).json())
+
+    async def recovery_pause(self) -> PauseView:
+        return self._read(PauseView, (await self._request("GET", "/v1/recovery/pause")).json())
+
+    async def pause_recovery(self, body: Mapping[str, Any]) -> PauseView:
+        return self._read(PauseView, (await self._request("PUT", "/v1/recovery/pause", json=body)).json())
+
+    async def resume_recovery(self) -> PauseView:
+        return self._read(PauseView, (await self._request("DELETE", "/v1/recovery/pause")).json())
+
+    async def answer_decision(self, body: Mapping[str, Any]) -> Answered:
+        return self._read(Answered, (await self._request("POST", "/v1/recovery/approvals", json=body)).json())
+
+    async def recovery_policy(self) -> dict[str, Any]:
+        return json_of(await self._request("GET", "/v1/recovery/policy"))
+
+    async def recovery_plan(self) -> RecoveryPlanView:
+        return self._read(RecoveryPlanView, (await self._request("GET", "/v1/recovery/plan")).json())
+
     async def ready(self) -> Readiness:
         """Also while it is not ready: then `status` and `checks` say why."""
         response = await self._send("GET", "/health/ready")
-        return self._read(Readiness, {"status": "not ready", **_json(response)})
+        return self._read(Readiness, {"status": "not ready", **json_of(response)})
 
     def _event(self, event: sse.ServerSentEvent) -> Retrieved | Delta | Answer | None:
         data = json.loads(event.data)
@@ -160,7 +255,7 @@ class GatewayClient:
 
     async def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
         response = await self._send(method, path, **options)
-        _raise_problem(response)
+        raise_problem(response)
         return response
 
     async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
@@ -175,7 +270,7 @@ class GatewayClient:
             async with self._http.stream(method, path, **options) as response:
                 if response.is_error:
                     await response.aread()
-                    _raise_problem(response)
+                    raise_problem(response)
                 yield response
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
@@ -194,23 +289,11 @@ class GatewayClient:
 
 
 def _letter(letter_id: str) -> str:
-    """A letter's id as a part of a path; others could lead out of it."""
-    if not _LETTER.fullmatch(letter_id):
-        raise GatewayError(Problem(status=404, detail=f"There is no dead letter {letter_id}."))
-    return letter_id
+    return _safe(letter_id, _LETTER, "dead letter")
 
 
-def _raise_problem(response: httpx.Response) -> None:
-    if not response.is_error:
-        return
-    problem = {"title": response.reason_phrase, **_json(response), "status": response.status_code}
-    after = response.headers.get("retry-after", "")
-    raise GatewayError(Problem.model_validate(problem), retry_after_s=float(after) if after.isdecimal() else None)
-
-
-def _json(response: httpx.Response) -> dict[str, Any]:
-    try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+def _safe(text: str, pattern: re.Pattern[str], noun: str) -> str:
+    """An id as a part of a path; what is none could lead out of it."""
+    if not pattern.fullmatch(text):
+        raise GatewayError(Problem(status=404, detail=f"There is no {noun} {text}."))
+    return text

@@ -13,6 +13,7 @@ from cli.exits import Exit
 from cli.output import Json, console, print_json
 from contracts.settings import AllSettings
 from deploy.checkup.finding import Finding, Level
+from observability.logging import configure_logging
 
 app = typer.Typer()
 
@@ -21,8 +22,9 @@ _MARKS = {Level.OK: ("✓", "green"), Level.WARN: ("!", "yellow"), Level.FAIL: (
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Look at broker, disk, memory, ports and models, and say what to do. Exit code 1 when something fails."""
+    """Look at broker, disk, memory, ports, models and chosen engines, and say what to do. Exit code 1 when something fails."""
     settings = AllSettings.load()
+    configure_logging(level="error", format="text")  # what engines and broker warn of is found, and told below
     found = list(_examine(settings))
     if as_json:
         print_json({"items": [asdict(finding) for finding in found]})
@@ -42,7 +44,14 @@ def _examine(settings: AllSettings) -> Iterator[Finding]:
     yield from asyncio.run(broker.connection(settings))
     yield broker.sync_interval(settings)
     yield from host.listening(settings)
-    yield host.model(settings)
+    yield from host.models(settings)
+    yield from asyncio.run(_engines(settings))
+
+
+async def _engines(settings: AllSettings) -> list[Finding]:
+    from deploy.checkup import engines
+
+    return [finding async for finding in engines.chosen(settings)]
 
 
 def _line(finding: Finding) -> Text:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from cli.client import GatewayClient
 from cli.evaluation import Cited, Dataset, DatasetError, Document, Passage, Reply, Report, evaluate, load
 from cli.exits import CommandError, Exit
-from cli.interrupts import interruptible
+from cli.interrupts import unless_interrupted
 from cli.output import Json, console, messages, print_json, table
 from cli.replies import Uploaded
 from cli.target import gateway
@@ -43,10 +43,11 @@ def evaluate_command(
     """
     quiet_retries()
     dataset = _shortened(_load(file, documents), limit)
-    with interruptible():
-        report = asyncio.run(
-            _run(dataset, at_once=at_once, deadline_s=deadline, timeout_s=timeout, keep=keep, quiet=as_json)
-        )
+    report = asyncio.run(
+        _run(dataset, at_once=at_once, deadline_s=deadline, timeout_s=timeout, keep=keep, quiet=as_json)
+    )
+    if report is None:
+        raise CommandError("interrupted: not all questions were asked, so there are no figures", code=Exit.INTERRUPTED)
     if as_json:
         print_json({"language": dataset.language, **asdict(report)})
     else:
@@ -81,20 +82,25 @@ class _Given:
 
 async def _run(
     dataset: Dataset, *, at_once: int, deadline_s: float, timeout_s: float, keep: bool, quiet: bool
-) -> Report:
+) -> Report | None:
+    """None when it was interrupted."""
+
+    async def measured() -> Report:
+        await _ingest(client, dataset, timeout_s=timeout_s, quiet=quiet)
+        with _bar("asking", quiet=quiet) as (bar, task):
+            return await evaluate(
+                dataset,
+                lambda question: _ask(client, question, deadline_s),
+                client.text,
+                at_once=at_once,
+                on_progress=lambda done, of: bar.update(task, completed=done, total=of),
+            )
+
     async with gateway() as client:
         await client.ready()
         await _warn_of_others(client, dataset)
         try:
-            await _ingest(client, dataset, timeout_s=timeout_s, quiet=quiet)
-            with _bar("asking", quiet=quiet) as (bar, task):
-                return await evaluate(
-                    dataset,
-                    lambda question: _ask(client, question, deadline_s),
-                    client.text,
-                    at_once=at_once,
-                    on_progress=lambda done, of: bar.update(task, completed=done, total=of),
-                )
+            return await unless_interrupted(measured())
         finally:
             if not keep:
                 await _clean_up(client, dataset)
@@ -121,14 +127,14 @@ async def _warn_of_others(client: GatewayClient, dataset: Dataset) -> None:
     present = await client.documents(states=["ready"], limit=min(len(own) + 1, MOST_LISTED))
     if any(document.document_id not in own for document in present.items):
         messages().print(
-            "Other documents are there and compete with these, so the figures are lower than on an empty data folder "
-            "(WAGGLE_DATA_DIR).",
-            style="yellow",
+            "These figures do not count! Other documents are there and compete with these, and copies of them make the "
+            "figures worthless. Measure on an empty data folder (WAGGLE_DATA_DIR).",
+            style="bold yellow",
         )
 
 
 async def _ask(client: GatewayClient, question: str, deadline_s: float) -> Reply:
-    answer = await patiently(lambda: client.query({"query": question}, deadline_s=deadline_s))
+    answer = await patiently(lambda: client.query({"query": question, "cache": False}, deadline_s=deadline_s))
     return Reply(
         answer=answer.answer or "",
         answered=answer.answered,

@@ -3,7 +3,7 @@
 0  everything asked for was done
 1  something failed: a document, a question, a check
 2  wrong usage or configuration
-3  the gateway cannot be reached
+3  the gateway or the broker cannot be reached
 130  interrupted with Ctrl-C
 """
 

@@ -23,7 +23,7 @@ from cli.target import gateway
 app = typer.Typer()
 
 _FIGURES = frozenset({"in hand", "done", "memory", "done/s", "cpu"})
-_STYLES = {"ready": "green", "starting": "cyan", "draining": "yellow", "gone": "red"}
+_STYLES = {"ready": "green", "starting": "cyan", "paused": "yellow", "draining": "yellow", "gone": "red"}
 
 
 @app.command()
@@ -34,7 +34,7 @@ def status(as_json: Json = False) -> None:
         print_json({"readiness": readiness.plain(), "items": plain(fleet.items)})
     else:
         console().print(overview(readiness, fleet))
-    well = readiness.status == "ready" and all(condition(member) == "ready" for member in fleet.items)
+    well = readiness.status == "ready" and all(_is_well(member) for member in fleet.items)
     raise typer.Exit(Exit.OK if well else Exit.FAILED)
 
 
@@ -65,6 +65,11 @@ def overview(readiness: Readiness, fleet: Fleet) -> Group:
 def condition(member: Member) -> str:
     """The state it reported, or `gone` when it has stopped reporting."""
     return "gone" if member.stale else member.state
+
+
+def _is_well(member: Member) -> bool:
+    """A process that is paused does what it was told to."""
+    return condition(member) in {"ready", "paused"} and all(check.status != "failing" for check in member.checks)
 
 
 async def fleet_and_readiness(client: GatewayClient) -> tuple[Readiness, Fleet]:
@@ -121,4 +126,8 @@ def _cells(member: Member) -> tuple[str, str, Text, str, str, str]:
 
 def _checks(member: Member) -> Text:
     bad = [f"{c.name} {c.status}{f': {c.detail}' if c.detail else ''}" for c in member.checks if c.status != "ok"]
-    return Text("; ".join(bad), "red") if bad else Text("ok" if member.checks else "", "dim")
+    if bad:
+        return Text("; ".join(bad), "red")
+    if member.facts.get("leads") == "yes":  # of several observers one evaluates and tells
+        return Text("leads")
+    return Text("ok" if member.checks else "", "dim")

@@ -134,7 +134,9 @@ def _summarise(sources: list[FileSource], outcomes: list[Outcome], *, as_json: b
     bad = [outcome for outcome in outcomes if not outcome.good]
     good = len(outcomes) - len(bad)
     rest = f", {len(bad)} {'is' if len(bad) == 1 else 'are'} not." if bad else "."
-    console().print(f"{good} of {counted(len(outcomes), 'document')} {'is' if good == 1 else 'are'} fine{rest}")
+    console().print(
+        f"{good} of {counted(len(outcomes), 'document')} {'is' if 1 in (good, len(outcomes)) else 'are'} fine{rest}"
+    )
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

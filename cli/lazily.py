@@ -26,4 +26,5 @@ class LazyGroup(TyperGroup):
         if cmd_name not in self.modules:
             return None
         app: typer.Typer = import_module(self.modules[cmd_name]).app
+        app.rich_markup_mode = self.rich_markup_mode  # help looks the same everywhere
         return typer.main.get_group(app).get_command(ctx, cmd_name)

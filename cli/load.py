@@ -14,7 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cli.exits import CommandError, Exit
-from cli.interrupts import interruptible
+from cli.interrupts import unless_interrupted
 from cli.output import Json, console, messages, print_json, table
 from cli.target import gateway
 from cli.traffic.simulation import Load, Simulation
@@ -38,34 +38,41 @@ def load(
 ) -> None:
     """Send questions and uploads at a steady rate, and show latencies and outcomes.
 
-    The documents are invented, and deleted at the end. Exit code 1 when a request failed; being refused with a time to
+    The documents are invented, and deleted at the end, also after Ctrl-C. Exit code 1 when a request failed; being refused with a time to
     come back is no failure.
     """
     quiet_retries()
     planned = Load(rate=rate, duration_s=duration, questions_share=_share(mix), deadline_s=deadline, seed=seed)
-    with interruptible():
-        tally = asyncio.run(_run(planned, keep=keep, quiet=as_json))
+    tally, whole = asyncio.run(_run(planned, keep=keep, quiet=as_json))
     if as_json:
-        print_json({"items": [asdict(row) for row in tally.rows()]})
+        print_json({"items": [asdict(row) for row in tally.rows()], "interrupted": not whole})
     else:
         _print(tally.rows())
+    if not whole:
+        raise CommandError("interrupted: the figures are those until then", code=Exit.INTERRUPTED)
     raise typer.Exit(Exit.FAILED if tally.failures() else Exit.OK)
 
 
-async def _run(planned: Load, *, keep: bool, quiet: bool) -> Tally:
+async def _run(planned: Load, *, keep: bool, quiet: bool) -> tuple[Tally, bool]:
+    """The figures, and whether everything was sent."""
     async with gateway() as client:
         simulation = Simulation(client, planned, run_id=secrets.token_hex(4))
         try:
-            await simulation.warm_up()
-            with _bar(quiet=quiet) as bar:
-                async with asyncio.TaskGroup() as tasks:
-                    shown = tasks.create_task(_show(bar, simulation))
-                    await simulation.run()
-                    shown.cancel()
+            whole = await unless_interrupted(_sent(simulation, quiet=quiet))
         finally:
             if not keep:
                 await simulation.clean_up()
-    return simulation.tally
+    return simulation.tally, bool(whole)
+
+
+async def _sent(simulation: Simulation, *, quiet: bool) -> bool:
+    await simulation.warm_up()
+    with _bar(quiet=quiet) as bar:
+        async with asyncio.TaskGroup() as tasks:
+            shown = tasks.create_task(_show(bar, simulation))
+            await simulation.run()
+            shown.cancel()
+    return True
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from cli.exits import CommandError, Exit
 from cli.lazily import LazyGroup
 from contracts.errors import WaggleError
 from contracts.settings_source import ConfigurationError
+from deploy.local.errors import BrokerAwayError
+from messaging.errors import BrokerUnavailableError
 
 
 class Commands(LazyGroup):
@@ -19,18 +21,38 @@ class Commands(LazyGroup):
         "up": "cli.stack",
         "down": "cli.stack",
         "logs": "cli.stack",
+        "start": "cli.instances",
+        "stop": "cli.instances",
+        "restart": "cli.instances",
+        "scale": "cli.instances",
         "ingest": "cli.ingest",
         "ask": "cli.ask",
         "search": "cli.ask",
         "documents": "cli.documents",
         "dlq": "cli.dead_letters",
         "reconcile": "cli.reconcile",
+        "cache": "cli.cache",
+        "endpoints": "cli.endpoints",
+        "index": "cli.index",
+        "alerts": "cli.alerts",
+        "notify": "cli.notify",
+        "figures": "cli.figures",
+        "diagnose": "cli.diagnose",
+        "incidents": "cli.incidents",
+        "recovery": "cli.recovery",
+        "health": "cli.health",
+        "graph": "cli.health",
         "status": "cli.fleet",
         "top": "cli.fleet",
+        "pause": "cli.control",
+        "resume": "cli.control",
+        "drain": "cli.control",
+        "stacks": "cli.control",
         "config": "cli.configuration",
         "backup": "cli.backup",
         "restore": "cli.backup",
         "doctor": "cli.doctor",
+        "rules": "cli.rules",
         "evaluate": "cli.evaluate",
         "load": "cli.load",
         "demo": "cli.demo.command",
@@ -54,11 +76,12 @@ app = typer.Typer(
 def waggle() -> None:
     """Ask your own documents, and get answers that say where they come from.
 
-    Exit codes: 0 done, 1 something failed, 2 wrong usage or configuration, 3 the gateway cannot be reached.
+    Exit codes: 0 done, 1 something failed, 2 wrong usage or configuration, 3 gateway or broker
+    cannot be reached, 130 interrupted.
     """
     from observability.logging import configure_logging
 
-    configure_logging(level="warning")  # processes set their own level
+    configure_logging(level="warning", format="text")  # processes set their own level
 
 
 def main() -> None:
@@ -71,10 +94,14 @@ def main() -> None:
     except ConfigurationError as error:
         _say(str(error), "")
         sys.exit(Exit.USAGE)
+    except (BrokerAwayError, BrokerUnavailableError) as error:
+        _say(str(error), "")
+        sys.exit(Exit.UNREACHABLE)
     except WaggleError as error:
         _say(str(error), "")
         sys.exit(Exit.FAILED)
     except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()

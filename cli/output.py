@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.console import Console, JustifyMethod
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
@@ -18,14 +20,26 @@ KIB = 1024
 PIPE_COLUMNS = 200
 
 
+_CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
+"""All but tab and new line: left out, as they were measured to take no room."""
+
+
+class HarmlessConsole(Console):
+    """A console on which labels, names and texts of others cannot move the cursor, or do more to a terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=segment.text.translate(_CONTROLS))
+
+
 def console() -> Console:
     """Where results go. Without markup: names of documents may hold brackets."""
-    return Console(highlight=False, soft_wrap=True, markup=False, width=_width(sys.stdout))
+    return HarmlessConsole(highlight=False, soft_wrap=True, markup=False, width=_width(sys.stdout))
 
 
 def messages() -> Console:
     """Where progress and remarks go: standard error, so that results can be piped."""
-    return Console(stderr=True, highlight=False, soft_wrap=True, markup=False, width=_width(sys.stderr))
+    return HarmlessConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, width=_width(sys.stderr))
 
 
 def print_json(value: object) -> None:

@@ -17,6 +17,8 @@ from contracts.settings import (
     GenerateSettings,
     IngestSettings,
     KeeperSettings,
+    ObserverSettings,
+    OperatorSettings,
     ProcessSettings,
     RetrieveSettings,
 )
@@ -33,6 +35,8 @@ class Service(StrEnum):
     RETRIEVE = "retrieve"
     GENERATE = "generate"
     KEEPER = "keeper"
+    OBSERVER = "observer"
+    OPERATOR = "operator"
 
 
 SETTINGS: dict[Service, type[ProcessSettings]] = {
@@ -41,6 +45,8 @@ SETTINGS: dict[Service, type[ProcessSettings]] = {
     Service.RETRIEVE: RetrieveSettings,
     Service.GENERATE: GenerateSettings,
     Service.KEEPER: KeeperSettings,
+    Service.OBSERVER: ObserverSettings,
+    Service.OPERATOR: OperatorSettings,
 }
 
 
@@ -50,7 +56,7 @@ def worker(service: Service) -> None:
     settings = SETTINGS[service].load()
     configure_logging(level=settings.log_level, format=settings.log_format, service=service, instance=settings.instance)
     build = import_module(f"workers.{service}.worker").build
-    raise typer.Exit(_run(build(settings).run()))
+    raise typer.Exit(_run(build(settings, **_means(service, settings)).run()))
 
 
 @app.command()
@@ -64,10 +70,21 @@ def gateway() -> None:
 @app.command()
 def provision() -> None:
     """Create or correct the broker's streams, consumers and buckets; says what it changed."""
+    from cli.broker import CONNECT_S
     from deploy.local.provisioning import provision as apply
 
-    for line in apply(BrokerSettings.load()) or ["everything is as it should be"]:
+    for line in apply(BrokerSettings.load(), connect_s=CONNECT_S) or ["everything is as it should be"]:
         typer.echo(line)
+
+
+def _means(service: Service, settings: ProcessSettings) -> dict[str, Any]:
+    """What a worker is given that it may not import: the observer sees the stack of its data folder, the operator acts upon it."""
+    if service not in {Service.OBSERVER, Service.OPERATOR}:
+        return {}
+    from deploy.local.layout import layout_of
+    from deploy.platforms.local import LocalPlatform
+
+    return {"platform": LocalPlatform(layout_of(settings))}
 
 
 def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:

@@ -124,6 +124,7 @@ class Member(Reply):
     state: str
     stale: bool = False
     host: str = ""
+    pid: int = 0
     version: str = ""
     in_flight: int = 0
     oldest_in_flight_s: float | None = None
@@ -134,6 +135,7 @@ class Member(Reply):
     started_at: datetime | None = None
     last_progress_at: datetime | None = None
     checks: tuple[Check, ...] = ()
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 class Fleet(Reply):

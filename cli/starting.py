@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,20 +14,30 @@ from cli.exits import CommandError
 from cli.output import messages
 from deploy.local.errors import StartError
 from deploy.local.layout import Layout
-from deploy.local.readiness import Stage, Status, watch
+from deploy.local.readiness import Failing, Stage, Status, watch
 from deploy.local.stack import LocalStack
 from deploy.local.stopping import stop
+from observability.logging import readable
 
-_STYLES = {Stage.READY: "green", Stage.STARTING: "cyan", Stage.RESTARTING: "yellow", Stage.WAITING: "dim"}
+_STYLES = {Stage.READY: "green", Stage.STARTING: "cyan", Stage.RESTARTING: "yellow"}
 
 
-def bring_up(stack: LocalStack, *, timeout_s: float) -> float:
-    """Start `stack` and wait until every process is ready; returns the seconds it took.
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A stack whose processes are all ready, and what they wait for."""
+
+    took_s: float
+    failing: tuple[Failing, ...]
+
+
+def bring_up(stack: LocalStack, *, timeout_s: float) -> Started:
+    """Start `stack` and wait until every process is ready.
 
     Raises `CommandError` with the end of the log of what did not start; everything is stopped again then.
     """
     began = time.monotonic()
     screen = messages()
+    statuses = list[Status]()
     try:
         with Live(console=screen, transient=True, refresh_per_second=8) as live:
             stack.start(on_step=lambda step: _show_step(screen, live, step))
@@ -34,9 +45,11 @@ def bring_up(stack: LocalStack, *, timeout_s: float) -> float:
                 live.update(_progress(statuses))
     except StartError as error:
         stack.stop()
-        log = f"The end of its log:\n{error.log}" if error.log else f"The logs are in {stack.layout.logs}."
+        lines = "\n".join(readable(line) for line in error.log.splitlines())
+        log = f"The end of its log:\n{lines}" if error.log else f"The logs are in {stack.layout.logs}."
         raise CommandError(str(error), hint=log) from error
-    return time.monotonic() - began
+    failing = tuple(failing for status in statuses for failing in status.failing)
+    return Started(took_s=time.monotonic() - began, failing=failing)
 
 
 def take_down(layout: Layout) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -45,8 +45,13 @@ class _OfQuery(Message):
 class Retrieved(_OfQuery):
     """The passages found, best first. `id` is `0.1`: a repeat says the same again."""
 
+    VERSION: ClassVar[int] = 2
+
+    schema_version: int = Field(default=2, ge=1)
     kind: Literal["retrieved"] = "retrieved"
     id: str = "0.1"
+    searched_for: str | None = None
+    """What was searched for, where that is not the question itself: one of a conversation is put in full."""
     passages: tuple[RetrievedPassage, ...]
     timings_ms: dict[str, float] = Field(default_factory=dict)
 
@@ -62,11 +67,22 @@ class Delta(_OfQuery):
 class Completed(_OfQuery):
     """The query ended well. Overrides all deltas: `answer` is whole; None where only a search was asked for."""
 
+    VERSION: ClassVar[int] = 2
+
+    schema_version: int = Field(default=2, ge=1)
     kind: Literal["completed"] = "completed"
     answer: str | None = None
     answered: bool = True
     """False when the documents hold no answer; `answer` then says so."""
     citations: tuple[Citation, ...] = ()
+    model: str | None = None
+    """Who answered: the name of a model, or of the generator that needs none."""
+    prompt_version: str | None = None
+    """The prompt template of the answer; None where no model was prompted."""
+    finish_reason: str | None = None
+    """`stop`, or `length` where the answer was cut at the most tokens it may have, or `content_filter`."""
+    cached: bool = False
+    """Whether the answer had been given before and was taken from the cache."""
     usage: Usage = Field(default_factory=Usage)
     timings_ms: dict[str, float] = Field(default_factory=dict)
 

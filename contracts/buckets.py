@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.declarations import DAY, GiB, KeyValue, MiB, ObjectBucket
+from contracts.declarations import DAY, Discard, GiB, KeyValue, MiB, ObjectBucket
 
 DOCUMENTS = KeyValue(name="documents", why="The ledger. The only authority on what is visible; tombstones are kept.")
 BATCHES = KeyValue(
@@ -11,13 +11,26 @@ BATCHES = KeyValue(
     why="One key per finished embed batch: created, never contended; cleared at the flip, aged out if that is missed.",
 )
 CONFIG = KeyValue(
-    name="config", history=16, why="Runtime-changeable settings; the history is what rollback goes back to."
+    name="config",
+    history=16,
+    why="What is changed while everything runs: revisions of settings, rules, orders about endpoints.",
 )
 LEASES = KeyValue(
     name="leases", ttl_s=30.0, why="Leadership of keeper and observer; the revision is the fencing token."
 )
-ANSWERS_CACHE = KeyValue(
-    name="answers-cache", ttl_s=DAY, max_bytes=256 * MiB, why="Answers with the generations they rest on."
+SUSPECTS = KeyValue(
+    name="suspects",
+    ttl_s=DAY,
+    max_bytes=64 * MiB,
+    why="Which deliveries of a message that came again and again count as attempts: neither those in which it stood "
+    "behind another that ended its process, nor those that were handed back.",
+)
+CACHE = KeyValue(
+    name="cache",
+    ttl_s=DAY,
+    max_bytes=256 * MiB,
+    discard=Discard.OLD,
+    why="What can be computed again: answers, vectors of questions. A full one forgets the oldest instead of refusing.",
 )
 ALERTS = KeyValue(name="alerts", history=8, why="Alert state that outlives the observer.")
 SILENCES = KeyValue(name="silences", history=8, why="Who silenced what until when.")
@@ -28,7 +41,8 @@ KEY_VALUES: tuple[KeyValue, ...] = (
     BATCHES,
     CONFIG,
     LEASES,
-    ANSWERS_CACHE,
+    SUSPECTS,
+    CACHE,
     ALERTS,
     SILENCES,
     APIKEYS,

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from contracts import subjects, topology
 from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
+from contracts.caching import CacheCleared
 from contracts.census import CensusPage, CensusRequest
+from contracts.channel import Channel
+from contracts.condensing import CondenseReply, CondenseRequest
+from contracts.control import ControlOrder, ControlReply
 from contracts.deadletters import DeadLetter
 from contracts.documents import EmbedRequest, IngestRequest, PurgeRequest
+from contracts.endpoint_reports import EndpointOrder, EndpointReport, EndpointReportRequest
 from contracts.events import DocumentEvent, QueryEvent
 from contracts.health import Heartbeat
-from contracts.message import Message
+from contracts.metrics import MetricsSample
+from contracts.observing import ObserverReplyPart, ObserverRequest
+from contracts.operations_channels import OPERATIONS
 from contracts.queries import GenerateRequest, QueryRequest
 from contracts.reconciliation import ReconcileEvent
-
-
-@dataclass(frozen=True, kw_only=True)
-class Channel:
-    """A subject with its messages. `{name}` marks a token of the subject. Without a stream it is not persisted."""
-
-    name: str
-    address: str
-    messages: tuple[type[Message], ...]
-    senders: tuple[str, ...]
-    receivers: tuple[str, ...]
-    summary: str
-    stream: topology.Stream | None = None
-
 
 _TERMINALS = (Completed, Failed, Cancelled)
 
@@ -109,7 +100,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.EVENTS + ".document.{fact}.{tenant}",
         messages=(DocumentEvent,),
         senders=("gateway", "ingest", "embed", "keeper"),
-        receivers=("gateway", "client"),
+        receivers=("gateway", "observer", "client"),
         stream=topology.EVENTS,
         summary="What became true of a document.",
     ),
@@ -118,7 +109,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.EVENTS + ".query.{fact}.{tenant}",
         messages=(QueryEvent,),
         senders=("retrieve", "generate", "keeper", "broker"),
-        receivers=("keeper", "client"),
+        receivers=("keeper", "observer", "client"),
         stream=topology.EVENTS,
         summary="What became true of a query. `accepted` is republished by the broker with headers and no body.",
     ),
@@ -127,7 +118,7 @@ CHANNELS: tuple[Channel, ...] = (
         address=subjects.EVENTS + ".reconcile.{remedy}.{tenant}",
         messages=(ReconcileEvent,),
         senders=("keeper",),
-        receivers=("client",),
+        receivers=("observer", "client"),
         stream=topology.EVENTS,
         summary="What was found amiss between queues, ledger, index and uploads, and what was done about it.",
     ),
@@ -140,6 +131,7 @@ CHANNELS: tuple[Channel, ...] = (
         stream=topology.DLQ,
         summary="A message that was given up, whole, with the reason.",
     ),
+    *OPERATIONS,
     Channel(
         name="indexCensus",
         address=subjects.CENSUS,
@@ -147,6 +139,57 @@ CHANNELS: tuple[Channel, ...] = (
         senders=("keeper",),
         receivers=("embed",),
         summary="What the index holds. The request is answered with pages to its reply subject, the last one marked.",
+    ),
+    Channel(
+        name="condense",
+        address=subjects.CONDENSE,
+        messages=(CondenseRequest, CondenseReply),
+        senders=("retrieve",),
+        receivers=("generate",),
+        summary="Put a question of a conversation in full. Answered to its reply subject by a worker that has a model.",
+    ),
+    Channel(
+        name="cacheCleared",
+        address=subjects.CACHE_CONTROL,
+        messages=(CacheCleared,),
+        senders=("embed", "retrieve", "operator"),
+        receivers=("embed", "retrieve"),
+        summary="A cache was cleared: every process that keeps a part of it in memory forgets that part.",
+    ),
+    Channel(
+        name="endpointOrders",
+        address=subjects.ENDPOINT_ORDERS,
+        messages=(EndpointOrder, EndpointReport),
+        senders=("client",),
+        receivers=("generate",),
+        summary="An endpoint is drained or used again, as the bucket `config` holds it. Every worker that has endpoints does "
+        "so and answers to the reply subject with its report.",
+    ),
+    Channel(
+        name="endpointReports",
+        address=subjects.ENDPOINT_REPORTS,
+        messages=(EndpointReportRequest, EndpointReport),
+        senders=("client",),
+        receivers=("generate",),
+        summary="How the endpoints do. Every worker that has any answers to the reply subject.",
+    ),
+    Channel(
+        name="control",
+        address=subjects.CONTROL + ".{service}.{instance}",
+        messages=(ControlOrder, ControlReply),
+        senders=("client", "operator"),
+        receivers=("ingest", "embed", "retrieve", "generate", "keeper", "observer", "operator"),
+        summary="An order to one process: pause, resume, drain, dump stacks, clear its cache, reload. Answered to the reply "
+        "subject, a drain when nothing is in hand any more.",
+    ),
+    Channel(
+        name="observerRequests",
+        address=subjects.OBSERVER_REQUESTS + ".{kind}",
+        messages=(ObserverRequest, ObserverReplyPart),
+        senders=("gateway", "client"),
+        receivers=("observer",),
+        summary="Series, alerts, rules and figures. The observer that leads answers to the reply subject with parts, the last "
+        "one marked.",
     ),
     Channel(
         name="cancel",
@@ -168,8 +211,18 @@ CHANNELS: tuple[Channel, ...] = (
         name="health",
         address=subjects.HEALTH + ".{service}.{instance}",
         messages=(Heartbeat,),
-        senders=("gateway", "ingest", "embed", "retrieve", "generate", "keeper"),
-        receivers=("gateway",),
+        senders=("gateway", "ingest", "embed", "retrieve", "generate", "keeper", "observer"),
+        receivers=("gateway", "observer"),
         summary="Every process, every three seconds.",
     ),
+    Channel(
+        name="metrics",
+        address=subjects.METRICS + ".{service}.{instance}",
+        messages=(MetricsSample,),
+        senders=("gateway", "ingest", "embed", "retrieve", "generate", "keeper", "observer"),
+        receivers=("observer", "client"),
+        summary="What every process measures of itself and of its host, every ten seconds; `WAGGLE_TELEMETRY=off` ends it.",
+    ),
 )
+
+__all__ = ["CHANNELS", "Channel"]

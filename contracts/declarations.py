@@ -53,7 +53,9 @@ class Stream:
 class Consumer:
     """A durable pull consumer and why it is as it is.
 
-    `max_deliver` is for crashes: failures that a handler sees are retried with delays and dead-lettered before it.
+    `attempts` is how often a handler is given a message. The broker also counts deliveries for which the message is not to
+    blame (handed back by a process that was told to stop, in hand while another message ended the process), so
+    `max_deliver`, its limit for all of them, is far above: it ends what does not get as far as a handler.
     """
 
     durable: str
@@ -61,7 +63,8 @@ class Consumer:
     filter_subject: str
     why: str
     ack_wait_s: float = 30.0
-    max_deliver: int = 10
+    attempts: int = 9
+    max_deliver: int = 100
     max_ack_pending: int = 10_000
 
 
@@ -74,6 +77,7 @@ class KeyValue:
     history: int = 1
     ttl_s: float | None = None
     max_bytes: int = 1 * GiB
+    discard: Discard = Discard.NEW
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,10 @@ class Failure(Value):
     message: str
 
 
+CHUNKING_VERSION = "2"
+"""Raised when the same content with the same settings is cut otherwise than before."""
+
+
 class Plan(Value):
     """How a generation was cut up, recorded before its first batch is published.
 

@@ -81,6 +81,11 @@ class PermanentError(WaggleError):
         super().__init__(message)
         self.code = code or type(self).code
 
+    @property
+    def retryable(self) -> bool:
+        """Whether the same may succeed when it is asked for anew: its attempts failed one by one, for reasons that may pass."""
+        return self.code is ErrorCode.RETRIES_EXHAUSTED
+
 
 class InvalidMessageError(PermanentError):
     """The bytes are not a message of the contract expected on their subject."""

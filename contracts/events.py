@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -49,6 +50,9 @@ class DocumentEvent(Message):
 class QueryEvent(Message):
     """A fact about a query, with the time each stage took."""
 
+    VERSION: ClassVar[int] = 2
+
+    schema_version: int = Field(default=2, ge=1)
     id: str
     tenant: Token = DEFAULT_TENANT
     query_id: Token
@@ -59,3 +63,10 @@ class QueryEvent(Message):
     citations: int | None = None
     failure: Failure | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
+    writing_s: float | None = Field(default=None, ge=0)
+    """From the first piece of the answer to its end, where there is an answer; 0 of one that had been given before."""
+    cached: bool | None = None
+    """Whether the answer had been given before, where there is one."""
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    completion_tokens: int | None = Field(default=None, ge=0)
+    """Tokens read and written for the answer, as the generator counts them."""

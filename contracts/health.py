@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import ClassVar
 
 from pydantic import AwareDatetime, Field
 
@@ -12,10 +13,34 @@ from contracts.message import Message, Value
 HEARTBEAT_INTERVAL_S = 3.0
 MISSED_HEARTBEATS = 3
 
+FACT_MODEL = "model"
+FACT_PROMPT_VERSION = "prompt_version"
+FACT_PARAMETERS = "parameters"
+FACT_ENDPOINTS = "endpoints"
+"""How many endpoints a worker spreads its requests over, of all its models; those without any do not tell it."""
+FACT_INDEX = "index"
+"""Engine and name of the index that a worker uses, as `lancedb:chunks`."""
+FACT_CACHE = "cache"
+"""What keeps the cache that a worker shares with others, `nats` or `redis`; those that share none do not tell it."""
+
+FACT_CONFIG_REVISION = "config_revision"
+"""The revision of the runtime configuration that a process works by; 0: nothing is set, its own settings count."""
+
+FACT_LEADS = "leads"
+"""`yes` or `no`: whether this observer is the one that evaluates rules and tells of alerts."""
+
+PROGRESS_CHECK = "progress"
+"""The check by which a worker tells that it is stuck: it is of the worker itself, not of a backend."""
+
+EXIT_CONFIGURATION = 2
+"""The exit code of a process that cannot start with its settings."""
+
 
 class ProcessState(StrEnum):
     STARTING = "starting"
     READY = "ready"
+    PAUSED = "paused"
+    """Somebody ordered it to take no new work; so it is until it is told to go on, or is started again."""
     DRAINING = "draining"
 
 
@@ -38,6 +63,9 @@ class BackendCheck(Value):
 class Heartbeat(Message):
     """One process: who it is, what it is doing, when it last made progress."""
 
+    VERSION: ClassVar[int] = 3
+
+    schema_version: int = Field(default=3, ge=1)
     service: Token
     instance: Token
     host: str
@@ -54,3 +82,5 @@ class Heartbeat(Message):
     rss_bytes: int = Field(ge=0)
     cpu_s: float = Field(ge=0)
     checks: tuple[BackendCheck, ...] = ()
+    facts: dict[str, str] = Field(default_factory=dict, max_length=16)
+    """What it works with, such as `model` and `prompt_version` of a generate worker."""

@@ -19,7 +19,7 @@ def utc_now() -> datetime:
 class Value(BaseModel):
     """An immutable part of a message; unknown fields are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Message(Value):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
-from contracts.documents import Metadata, MetadataKey, MetadataValue
+from contracts.documents import Metadata
+from contracts.filters import Condition, Filters
 from contracts.identifiers import DEFAULT_TENANT, Token, new_id
 from contracts.message import Message, Value
 
@@ -16,6 +17,9 @@ MAX_DEADLINE_S = 300.0
 READ_ON_S = MAX_DEADLINE_S + 30.0
 """So long after a generation was superseded, questions that were under way may still read it."""
 MAX_TOP_K = 50
+MAX_QUERY_CHARACTERS = 4000
+MAX_TURNS = 20
+MAX_TURN_CHARACTERS = 8000
 
 
 class SearchMode(StrEnum):
@@ -24,13 +28,6 @@ class SearchMode(StrEnum):
     VECTOR = "vector"
     KEYWORD = "keyword"
     HYBRID = "hybrid"
-
-
-class Filters(Value):
-    """Restricts a search. All given conditions must hold; within one condition any value may match."""
-
-    document_ids: tuple[Token, ...] = Field(default=(), max_length=100)
-    metadata: dict[MetadataKey, tuple[MetadataValue, ...]] = Field(default_factory=dict, max_length=16)
 
 
 class GenerationParameters(Value):
@@ -42,18 +39,30 @@ class GenerationParameters(Value):
     seed: int | None = None
 
 
+class Turn(Value):
+    """What was said before in a conversation, by the one who asks or by the one who answers."""
+
+    role: Literal["user", "assistant"]
+    content: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_TURN_CHARACTERS)]
+
+
+Conversation = Annotated[tuple[Turn, ...], Field(max_length=MAX_TURNS)]
+"""What was said before, oldest first, without the question itself."""
+
+
 class QueryRequest(Message):
     """Ask a question, or search only (`generate=False`).
 
     The time budget travels in the header `Waggle-Budget-Ms`; the deadline is the broker's time of this message plus it.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
-    schema_version: int = Field(default=2, ge=1)
+    schema_version: int = Field(default=3, ge=1)
     tenant: Token = DEFAULT_TENANT
     query_id: Token = Field(default_factory=new_id)
-    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
+    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARACTERS)]
+    messages: Conversation = ()
     top_k: int = Field(default=5, ge=1, le=MAX_TOP_K)
     mode: SearchMode = SearchMode.HYBRID
     filters: Filters = Field(default_factory=Filters)
@@ -61,6 +70,8 @@ class QueryRequest(Message):
     stream: bool = True
     """Whether the answer is published piece by piece while it is made; its terminal carries the whole in any case."""
     generation: GenerationParameters = Field(default_factory=GenerationParameters)
+    cache: bool = True
+    """Whether an answer that was given before to the same question may be given again."""
 
 
 class SentenceScore(Value):
@@ -92,12 +103,16 @@ class RetrievedPassage(Value):
 class GenerateRequest(Message):
     """Answer a question from these passages by the deadline (broker time)."""
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
-    schema_version: int = Field(default=2, ge=1)
+    schema_version: int = Field(default=3, ge=1)
     tenant: Token = DEFAULT_TENANT
     query_id: Token
     query: str
+    """As it was asked."""
+    messages: Conversation = ()
+    standalone: str | None = None
+    """The question put so that it can be understood without `messages`, where there are any."""
     passages: tuple[RetrievedPassage, ...]
     encoder_serves_query: bool = True
     """Whether the encoder declares the script of the question; if not, similarities mean little."""
@@ -111,7 +126,12 @@ class GenerateRequest(Message):
 __all__ = [
     "DEFAULT_DEADLINE_S",
     "MAX_DEADLINE_S",
+    "MAX_QUERY_CHARACTERS",
     "MAX_TOP_K",
+    "MAX_TURNS",
+    "MAX_TURN_CHARACTERS",
+    "Condition",
+    "Conversation",
     "Filters",
     "GenerateRequest",
     "GenerationParameters",
@@ -119,4 +139,5 @@ __all__ = [
     "RetrievedPassage",
     "SearchMode",
     "SentenceScore",
+    "Turn",
 ]

@@ -13,10 +13,10 @@ from contracts.message import Message
 class Remedy(StrEnum):
     """What is done about a finding."""
 
-    REDRIVE = "redrive"  # ask for ingest again: nobody works on an accepted document
+    REDRIVE = "redrive"  # ask for work again: nobody works on an accepted document, or gets a message any more
     RERUN = "rerun"  # run the visible generation again as a new one: its rows are not all there
     FAIL = "fail"  # end the document failed: asking again did not help
-    DEAD_LETTER = "dead_letter"  # end a message that was handed out as often as it may be
+    DEAD_LETTER = "dead_letter"  # end a message that asking again did not help
     PURGE = "purge"  # have the rows and uploads of an ended generation removed
     REMOVE_UPLOAD = "remove_upload"  # an upload that belongs to nothing
     REMOVE_LETTER = "remove_letter"  # a dead letter that holds text of a deleted document

@@ -5,143 +5,47 @@ Each process has one settings model, put together from the groups below; the sam
 
 from __future__ import annotations
 
-import os
-import socket
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr
 
-from contracts.settings_source import Settings
+from contracts.cache_settings import CacheSettings
+from contracts.diagnosis_settings import DiagnosisSettings
+from contracts.figure_settings import FigureSettings
+from contracts.generator_settings import (
+    AnswerSentences,
+    ChatEndpointSettings,
+    ChatSettings,
+    GeneratorKind,
+    VllmSettings,
+)
+from contracts.intake_settings import IntakeSettings
+from contracts.model_settings import EncoderKind, EncoderSettings, RerankerKind, RerankerSettings
+from contracts.notification_settings import NotificationSettings
+from contracts.process_settings import BrokerSettings, ProcessSettings, StateSettings
+from contracts.recovery_settings import PolicySettings, RecoverySettings
+from contracts.rule_settings import RuleSettings
+from contracts.series_settings import SeriesSettings
+from contracts.weaviate_settings import WeaviateSettings
 
-
-class BrokerSettings(Settings):
-    """How to reach NATS."""
-
-    nats_url: str = Field(
-        default="nats://127.0.0.1:4222",
-        description="Broker addresses, comma separated.",
-        examples=["tls://nats-1:4222,tls://nats-2:4222"],
-    )
-    nats_user: str | None = Field(default=None, description="User name.", examples=["waggle"])
-    nats_password: SecretStr | None = Field(default=None, description="Password.", examples=["…"])
-    nats_token: SecretStr | None = Field(default=None, description="Token.", examples=["…"])
-    nats_credentials: Path | None = Field(
-        default=None, description="Credentials file (JWT and seed).", examples=["/etc/waggle/worker.creds"]
-    )
-    nats_nkey_seed: Path | None = Field(default=None, description="NKey seed file.", examples=["/etc/waggle/worker.nk"])
-    nats_tls_ca: Path | None = Field(default=None, description="CA file.", examples=["/etc/waggle/ca.pem"])
-    nats_tls_cert: Path | None = Field(
-        default=None, description="Client certificate.", examples=["/etc/waggle/client.pem"]
-    )
-    nats_tls_key: Path | None = Field(default=None, description="Client key.", examples=["/etc/waggle/client-key.pem"])
-    publish_timeout_s: float = Field(
-        default=5.0, gt=0, description="How long to wait for the broker to store a message.", examples=[5]
-    )
-    replicas: int | None = Field(
-        default=None,
-        description="Copies of every stream and bucket in a NATS cluster: 1, 3 or 5. Unset leaves them as they are.",
-        examples=[3],
-    )
-
-    @field_validator("replicas")
-    @classmethod
-    def _is_odd(cls, replicas: int | None) -> int | None:
-        if replicas not in (None, 1, 3, 5):
-            raise ValueError("must be 1, 3 or 5: an even number survives no more losses than one less")
-        return replicas
-
-
-class StateSettings(Settings):
-    """Where local state is kept."""
-
-    data_dir: Path = Field(
-        default=Path(".waggle"), description="Local state: broker store, index, logs.", examples=["/var/lib/waggle"]
-    )
-
-
-class ProcessSettings(BrokerSettings, StateSettings):
-    """What every process of the fleet has."""
-
-    instance: str = Field(
-        default_factory=lambda: _default_instance(),  # noqa: PLW0108 (defined below)
-        pattern=r"^[A-Za-z0-9_-]{1,128}$",
-        description="Identity of this process among its replicas.",
-        examples=["embed-1"],
-        json_schema_extra={"shown": "host name and process id"},
-    )
-    track: str = Field(
-        default="stable",
-        pattern=r"^(stable|canary)$",
-        description="Release track: stable or canary.",
-        examples=["stable"],
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="Least level that is logged.", examples=["info"]
-    )
-    log_format: Literal["text", "json"] = Field(default="text", description="text or json.", examples=["json"])
-    otlp_endpoint: str | None = Field(
-        default=None,
-        description="OTLP/HTTP collector for traces and metrics; unset exports nothing.",
-        examples=["http://127.0.0.1:4318"],
-    )
-    drain_timeout_s: float = Field(
-        default=25.0, gt=0, description="On SIGTERM, how long work in hand may take to finish.", examples=[25]
-    )
-
-
-class EncoderKind(StrEnum):
-    SENTENCE_TRANSFORMERS = "sentence-transformers"
-    SIMULATED = "simulated"
-
-
-class EncoderSettings(Settings):
-    """Which encoder turns text into vectors. Embed and retrieve must agree."""
-
-    encoder: EncoderKind = Field(
-        default=EncoderKind.SENTENCE_TRANSFORMERS,
-        description="Encoder; `simulated` is for load tests.",
-        examples=["sentence-transformers"],
-    )
-    encoder_model: str = Field(
-        default="all-MiniLM-L6-v2",
-        description="Model name or folder.",
-        examples=["intfloat/multilingual-e5-small", "/models/e5"],
-    )
-    encoder_scripts: str | None = Field(
-        default=None,
-        description="Scripts the model serves, comma separated (latin, han, …, or all). Known models need none.",
-        examples=["latin,han"],
-    )
-    encoder_threads: int | None = Field(
-        default=None,
-        ge=1,
-        description="Torch threads; default: embed shares the cores, retrieve takes 1.",
-        examples=[1],
-    )
-    encoder_precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="auto measures at start and keeps cosine >= 0.999 to float32.", examples=["float32"]
-    )
-    encoder_batch_tokens: int = Field(
-        default=2048,
-        ge=256,
-        description="Most tokens (padding included) in one model call; a GPU likes more.",
-        examples=[2048],
-    )
-    encoder_simulated_ms: float = Field(
-        default=50.0, ge=0, description="Time per call of the simulated encoder, in milliseconds.", examples=[50]
-    )
+MaxPendingDocuments = Annotated[int, Field(ge=1)]
 
 
 class IndexKind(StrEnum):
     LANCEDB = "lancedb"
+    WEAVIATE = "weaviate"
 
 
-class IndexSettings(StateSettings):
+class IndexSettings(WeaviateSettings, StateSettings):
     """Where chunks are searched."""
 
-    index: IndexKind = Field(default=IndexKind.LANCEDB, description="Vector index.", examples=["lancedb"])
+    index: IndexKind = Field(
+        default=IndexKind.LANCEDB,
+        description="Vector index: lancedb (embedded, one host) or weaviate (a server, any number of hosts).",
+        examples=["weaviate"],
+    )
     index_path: Path = Field(
         default_factory=lambda known: Path(known["data_dir"]) / "index",
         description="Folder of the LanceDB index.",
@@ -167,7 +71,7 @@ class IngestSettings(EncoderSettings, ProcessSettings):
     )
 
 
-class EmbedSettings(EncoderSettings, ProcessSettings, IndexSettings):
+class EmbedSettings(EncoderSettings, ProcessSettings, IndexSettings, CacheSettings):
     """The embed worker."""
 
     embed_gather_ms: float = Field(
@@ -181,27 +85,60 @@ class Fusion(StrEnum):
     RECIPROCAL_RANK = "rrf"
 
 
-class RetrieveSettings(EncoderSettings, ProcessSettings, IndexSettings):
+class RetrieveSettings(EncoderSettings, RerankerSettings, ProcessSettings, IndexSettings, CacheSettings):
     """The retrieve worker."""
 
     retrieve_concurrency: int = Field(default=8, ge=1, le=256, description="Questions searched at once.", examples=[8])
     fusion: Fusion = Field(
         default=Fusion.CONVEX, description="How the two sides of hybrid search are combined.", examples=["convex"]
     )
+    condense_timeout_s: float = Field(
+        default=5.0,
+        gt=0,
+        le=60,
+        description="How long a model may take to put a question of a conversation in full.",
+        examples=[5],
+    )
 
 
-class GenerateSettings(ProcessSettings):
+class GenerateSettings(ChatSettings, VllmSettings, ChatEndpointSettings, ProcessSettings):
     """The generate worker."""
 
-    generate_concurrency: int = Field(default=8, ge=1, le=256, description="Answers generated at once.", examples=[8])
-    generator: Literal["extractive"] = Field(default="extractive", description="Generator.", examples=["extractive"])
-    answer_sentences: int = Field(
-        default=3, ge=1, le=10, description="Most sentences of an extractive answer.", examples=[3]
+    generate_concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        le=1024,
+        description="Answers generated at once. Unset: 8, and with vllm as many as fit its batch.",
+        examples=[8],
+    )
+    generator: GeneratorKind = Field(
+        default=GeneratorKind.EXTRACTIVE, description="Who writes the answers.", examples=["extractive"]
+    )
+    answer_sentences: AnswerSentences = Field(
+        default=3, description="Most sentences of an extractive answer.", examples=[3]
     )
 
 
 class KeeperSettings(ProcessSettings):
     """The keeper."""
+
+
+class ObserverSettings(
+    IntakeSettings,
+    SeriesSettings,
+    RuleSettings,
+    DiagnosisSettings,
+    FigureSettings,
+    NotificationSettings,
+    PolicySettings,
+    RecoverySettings,
+    ProcessSettings,
+):
+    """The observer."""
+
+
+class OperatorSettings(RecoverySettings, ProcessSettings, CacheSettings):
+    """The operator."""
 
 
 class GatewaySettings(ProcessSettings):
@@ -212,27 +149,62 @@ class GatewaySettings(ProcessSettings):
     upload_max_bytes: int = Field(
         default=100 * 1024 * 1024, ge=1024, description="Largest upload, in bytes.", examples=[104857600]
     )
-    max_pending_documents: int = Field(
+    max_pending_documents: MaxPendingDocuments = Field(
         default=10_000,
-        ge=1,
         description="Documents that may wait to be read; beyond, new ones are refused (429).",
         examples=[10000],
     )
 
 
-class ClientSettings(Settings):
+class ClientSettings(NotificationSettings):
     """The command line."""
 
     url: str = Field(default="http://127.0.0.1:8080", description="The gateway.", examples=["https://waggle.example"])
     api_key: SecretStr | None = Field(default=None, description="API key.", examples=["wk_…"])
+    max_replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Most processes of a service that the stack of `waggle up` has room for; `waggle scale` starts that many. "
+        "Unset, cores and memory decide: 2 to 8.",
+        examples=[4],
+    )
 
 
 class AllSettings(
-    IngestSettings, EmbedSettings, RetrieveSettings, GenerateSettings, KeeperSettings, GatewaySettings, ClientSettings
+    IngestSettings,
+    EmbedSettings,
+    RetrieveSettings,
+    GenerateSettings,
+    KeeperSettings,
+    ObserverSettings,
+    OperatorSettings,
+    GatewaySettings,
+    ClientSettings,
 ):
     """Every setting there is: what `waggle config show` prints and unknown variables are judged by."""
 
 
-def _default_instance() -> str:
-    host = "".join(c if c.isalnum() or c in "-_" else "-" for c in socket.gethostname())
-    return f"{host[:96]}-{os.getpid()}"
+__all__ = [
+    "AllSettings",
+    "BrokerSettings",
+    "ClientSettings",
+    "EmbedSettings",
+    "EncoderKind",
+    "EncoderSettings",
+    "Fusion",
+    "GatewaySettings",
+    "GenerateSettings",
+    "IndexKind",
+    "IndexSettings",
+    "IngestSettings",
+    "KeeperSettings",
+    "NotificationSettings",
+    "ObserverSettings",
+    "OperatorSettings",
+    "ProcessSettings",
+    "RerankerKind",
+    "RerankerSettings",
+    "RetrieveSettings",
+    "StateSettings",
+]

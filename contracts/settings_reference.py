@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from contracts.runtime_config import APPLIED_BY, RuntimeConfig
 from contracts.settings import (
     AllSettings,
     ClientSettings,
@@ -18,9 +20,12 @@ from contracts.settings import (
     GenerateSettings,
     IngestSettings,
     KeeperSettings,
+    ObserverSettings,
+    OperatorSettings,
     RetrieveSettings,
 )
 from contracts.settings_source import Settings, variable
+from contracts.telemetry_variables import VARIABLES
 
 PROCESSES: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,
@@ -29,6 +34,8 @@ PROCESSES: dict[str, type[Settings]] = {
     "retrieve": RetrieveSettings,
     "generate": GenerateSettings,
     "keeper": KeeperSettings,
+    "observer": ObserverSettings,
+    "operator": OperatorSettings,
     "command line": ClientSettings,
 }
 
@@ -45,10 +52,55 @@ This page is written by `make docs` from `contracts/settings.py`.
 """
 
 
+_LIVE = """
+## Changing settings while everything runs
+
+Some settings can be changed for the whole running fleet, without a restart and without losing a message: what is in hand ends as it
+began, the next message is worked on by the new values. A key that is not set is in every process as its own settings say.
+
+```
+$ waggle config set generator_max_tokens=256 reranking=off --because "answers take too long"
+$ waggle config show --live           # what is set, what can be, and which process works by which revision
+$ waggle config history               # who changed what, when and why
+$ waggle config diff 3 5
+$ waggle config unset reranking --because "the reranker is back"
+$ waggle config rollback              # the values before the last change count again; rollback 3: those of revision 3
+```
+
+Every change is checked before it is written and refused whole, with key and reason. It makes a revision: numbered, never changed
+afterwards, with who, when and why. One is current; the last 200 are kept in the bucket `config`. Going back makes a new revision, too, so that
+history is never rewritten; going back twice goes back two changes. Writers at the same moment follow one another and lose nothing of each
+other; `--if-revision` (`expected_revision` over HTTP) refuses a change of what has changed since it was looked at. `principal` is who the gateway
+knows it was, `claimed_by` who the caller says to be.
+
+Processes hear of a revision at once, look every 15 s besides, and say in their heartbeats by which one they work (`config_revision`). One
+that cannot read a revision, as that of a newer release, works on by the one before, says so in its log, and counts it in `waggle.config.refused`.
+An older gateway changes nothing then. Every change is told as a `ConfigChanged` on [`rag.config.changes`](messages.md#hear-of-changes-of-the-configuration).
+
+| key | meaning | example | worked by |
+| --- | --- | --- | --- |
+"""
+
+
+_TELEMETRY = """
+## OpenTelemetry's variables
+
+Where [telemetry](telemetry.md) is exported to is said by OpenTelemetry's own variables, with OpenTelemetry's meaning, in the
+environment of every process (`waggle up` hands its own on). `OTEL_EXPORTER_OTLP_ENDPOINT`, `_PROTOCOL`, `_HEADERS` and
+`_TIMEOUT` may be set for one signal alone, as in `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` (then with its whole path). Others, such
+as those of certificates, compression and queues, are read by the OpenTelemetry SDK as it documents them.
+
+| variable | default | meaning | example |
+| --- | --- | --- | --- |
+"""
+
+
 def reference() -> str:
     """The page as Markdown."""
     rows = (_row(name, field) for name, field in sorted(AllSettings.model_fields.items()))
-    return _HEAD + "".join(rows)
+    telemetry = (f"| `{v.name}` | `{v.default}` | {v.meaning} | `{v.example}` |\n" for v in VARIABLES)
+    live = (_live_row(key, field) for key, field in RuntimeConfig.model_fields.items())
+    return "".join((_HEAD, *rows, _LIVE, *live, _TELEMETRY, *telemetry))
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -57,6 +109,11 @@ def _row(name: str, field: FieldInfo) -> str:
     who = "every process" if workers <= set(readers) else ", ".join(readers)
     example = f"`{field.examples[0]}`" if field.examples else ""
     return f"| `{variable(name)}` | {_default(field)} | {field.description} | {example} | {who} |\n"
+
+
+def _live_row(key: str, field: FieldInfo) -> str:
+    example = json.dumps(field.examples[0]).strip('"') if field.examples else ""
+    return f"| `{key}` | {field.description} | `{key}={example}` | {APPLIED_BY[key]} |\n"
 
 
 def _default(field: FieldInfo) -> str:

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 PREFIX = "WAGGLE_"
 CONFIG_VARIABLE = "WAGGLE_CONFIG"
+# What pydantic says of a default that is made from other fields, when one of those is wrong. Nothing is wrong with it.
+FOLLOWS_FROM_OTHERS = "default_factory_not_called"
 RESERVED_PREFIX = "WAGGLE_TEST_"
 RESERVED = frozenset({CONFIG_VARIABLE, "WAGGLE_REQUIRE_ENGINES"})
 
@@ -92,8 +94,10 @@ def _refuse_unknown_keys(file: Path) -> None:
 def _explain(cls: type[Settings], error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False, include_input=False):
+        if problem["type"] == FOLLOWS_FROM_OTHERS:
+            continue
         name = str(problem["loc"][0]) if problem["loc"] else ""
         field: FieldInfo | None = cls.model_fields.get(name)
         example = f" Example: {variable(name)}={field.examples[0]}" if field and field.examples else ""
-        lines.append(f"{variable(name)}: {problem['msg']}.{example}")
+        lines.append(f"{variable(name)}: {problem['msg'].removeprefix('Value error, ')}.{example}")
     return "\n".join(lines)

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field
 from contracts import subjects
 from contracts.buckets import (
     ALERTS,
-    ANSWERS_CACHE,
     APIKEYS,
     BATCHES,
+    CACHE,
     CONFIG,
     DOCUMENTS,
     KEY_VALUES,
     LEASES,
     OBJECT_BUCKETS,
     SILENCES,
+    SUSPECTS,
     UPLOADS,
 )
 from contracts.declarations import (
@@ -117,12 +118,13 @@ EVENTS = Stream(
 )
 OPS = Stream(
     name="OPS",
-    subjects=("rag.alerts.>", "rag.recovery.>"),
+    subjects=(f"{subjects.ALERTS}.>", f"{subjects.NOTIFICATIONS}.>", f"{subjects.RECOVERY}.>", subjects.CONFIG_CHANGES),
     retention=Retention.LIMITS,
     discard=Discard.OLD,
     max_bytes=256 * MiB,
     max_age_s=28 * DAY,
-    why="Alerts and recovery commands, kept for weeks as the audit of what the system did on its own.",
+    why="Alerts, who was told of them, recovery commands and changes of the configuration, kept for weeks as the audit of "
+    "what was done, and of what the system did on its own.",
 )
 DLQ = Stream(
     name="DLQ",
@@ -183,7 +185,7 @@ QUERY_WORKERS = Consumer(
     stream=QUERY,
     filter_subject=f"{subjects.QUERY_REQUESTS}.*",
     ack_wait_s=5.0,
-    max_deliver=5,
+    attempts=4,
     why="Somebody waits: a lost retrieve worker is replaced within 5 s.",
 )
 GENERATE_STABLE_WORKERS = Consumer(
@@ -191,7 +193,7 @@ GENERATE_STABLE_WORKERS = Consumer(
     stream=GENERATE,
     filter_subject=f"{subjects.GENERATE_REQUESTS}.stable.*",
     ack_wait_s=5.0,
-    max_deliver=5,
+    attempts=4,
     why="As retrieve; beats cover long generations.",
 )
 GENERATE_CANARY_WORKERS = Consumer(
@@ -199,7 +201,7 @@ GENERATE_CANARY_WORKERS = Consumer(
     stream=GENERATE,
     filter_subject=f"{subjects.GENERATE_REQUESTS}.canary.*",
     ack_wait_s=5.0,
-    max_deliver=5,
+    attempts=4,
     why="The canary track has its own durable, so that stable workers can take it over on rollback.",
 )
 KEEPER_ADVISORIES = Consumer(
@@ -210,6 +212,15 @@ KEEPER_ADVISORIES = Consumer(
     why="Every advisory ends as a dead letter, however often the keeper dies on the way.",
 )
 
+OPERATORS = Consumer(
+    durable="operator",
+    stream=OPS,
+    filter_subject=f"{subjects.RECOVERY_COMMANDS}.>",
+    ack_wait_s=15.0,
+    attempts=2,
+    why="One operator has a command at a time; one that died with it is replaced soon, and says that it may have been done.",
+)
+
 CONSUMERS: tuple[Consumer, ...] = (
     INGEST_WORKERS,
     EMBED_WORKERS,
@@ -218,6 +229,7 @@ CONSUMERS: tuple[Consumer, ...] = (
     GENERATE_STABLE_WORKERS,
     GENERATE_CANARY_WORKERS,
     KEEPER_ADVISORIES,
+    OPERATORS,
 )
 
 
@@ -230,14 +242,19 @@ class Topology:
     key_values: tuple[KeyValue, ...] = KEY_VALUES
     object_buckets: tuple[ObjectBucket, ...] = field(default=OBJECT_BUCKETS)
 
+    @property
+    def leases(self) -> KeyValue:
+        """The bucket of leases as this table has it, which decides how long one lasts."""
+        return next(bucket for bucket in self.key_values if bucket.name == LEASES.name)
+
 
 __all__ = [
     "ADVISORIES",
     "ALERTS",
     "ANSWERS",
-    "ANSWERS_CACHE",
     "APIKEYS",
     "BATCHES",
+    "CACHE",
     "CONFIG",
     "CONSUMERS",
     "DAY",
@@ -257,12 +274,14 @@ __all__ = [
     "LEASES",
     "MINUTE",
     "OBJECT_BUCKETS",
+    "OPERATORS",
     "OPS",
     "PURGE_WORKERS",
     "QUERY",
     "QUERY_WORKERS",
     "SILENCES",
     "STREAMS",
+    "SUSPECTS",
     "TERMINALS",
     "UPLOADS",
     "Consumer",

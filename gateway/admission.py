@@ -13,6 +13,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from contracts import topology
 from contracts.errors import TransientError
+from contracts.runtime_config import RuntimeConfig
 from gateway import problems
 from gateway.capacity import Reading, StageLoad
 from messaging.broker import Broker
@@ -55,7 +56,7 @@ class Admission:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
-        self._most_documents = most_documents
+        self._built_with = self._most_documents = most_documents
         self._poll_s = poll_s
         self._monotonic = monotonic
         self._retrieve = _Stage(topology.QUERY_WORKERS, StageLoad())
@@ -106,6 +107,10 @@ class Admission:
                 useful=1.0 if stage is self._ingest else useful,
             )
         self._read_at = self._monotonic()
+
+    def adjust(self, config: RuntimeConfig) -> None:
+        """Let in by what is set there from now on, and else as it was built."""
+        self._most_documents = config.max_pending_documents or self._built_with
 
     def question(self, deadline_s: float, *, generate: bool) -> None:
         """Let a question in. Raises a 429 problem when it could not be answered within its time."""

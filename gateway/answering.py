@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
 from contracts.errors import ErrorCode
 from gateway import sse
@@ -34,14 +36,10 @@ def encode(event: AnyEvent) -> bytes:
 
 def whole(completed: Completed, retrieved: Retrieved | None, *, total_ms: float) -> Answer:
     """The answer in one piece. `timings_ms.gateway` is the time from the request's arrival to here."""
+    timings_ms = {**completed.timings_ms, "gateway": round(total_ms, 3)}
     return Answer.model_construct(
-        query_id=completed.query_id,
-        status="completed",
-        answer=completed.answer,
-        answered=completed.answered,
-        citations=[CitationView.of(citation) for citation in completed.citations],
-        usage=completed.usage,
-        timings_ms={**completed.timings_ms, "gateway": round(total_ms, 3)},
+        **_ended_well(completed, timings_ms=timings_ms),
+        searched_for=retrieved.searched_for if retrieved else None,
         passages=[Passage.of(passage) for passage in retrieved.passages] if retrieved else [],
     )
 
@@ -68,6 +66,7 @@ def _status(failed: Failed) -> int:
 def _retrieved(event: Retrieved) -> RetrievedView:
     return RetrievedView.model_construct(
         query_id=event.query_id,
+        searched_for=event.searched_for,
         passages=[Passage.of(passage) for passage in event.passages],
         timings_ms=event.timings_ms,
     )
@@ -78,12 +77,20 @@ def _terminal(event: Completed | Failed | Cancelled) -> CompletedView | FailedVi
         return CancelledView(query_id=event.query_id)
     if isinstance(event, Failed):
         return FailedView(query_id=event.query_id, code=event.code, message=event.message, retryable=event.retryable)
-    return CompletedView.model_construct(
-        query_id=event.query_id,
-        status="completed",
-        answer=event.answer,
-        answered=event.answered,
-        citations=[CitationView.of(citation) for citation in event.citations],
-        usage=event.usage,
-        timings_ms=event.timings_ms,
-    )
+    return CompletedView.model_construct(**_ended_well(event, timings_ms=event.timings_ms))
+
+
+def _ended_well(completed: Completed, *, timings_ms: dict[str, float]) -> dict[str, Any]:
+    return {
+        "query_id": completed.query_id,
+        "status": "completed",
+        "answer": completed.answer,
+        "answered": completed.answered,
+        "citations": [CitationView.of(citation) for citation in completed.citations],
+        "model": completed.model,
+        "prompt_version": completed.prompt_version,
+        "finish_reason": completed.finish_reason,
+        "cached": completed.cached,
+        "usage": completed.usage,
+        "timings_ms": timings_ms,
+    }

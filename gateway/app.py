@@ -8,22 +8,61 @@ from contextlib import asynccontextmanager
 
 import structlog
 from fastapi import FastAPI
-from opentelemetry.metrics import Meter
 from starlette.middleware import Middleware
 
 from contracts.settings import GatewaySettings
-from gateway import contents, dead_letters, documents, fleet, health, metrics, problems, progress, queries, uploads
+from gateway import (
+    alerts,
+    configuration,
+    contents,
+    dead_letters,
+    documents,
+    fleet,
+    health,
+    incidents,
+    metrics,
+    observed,
+    problems,
+    progress,
+    prometheus,
+    queries,
+    recoveries,
+    rule_texts,
+    silences,
+    uploads,
+)
 from gateway.backend import SERVICE, Link, connected
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
 from gateway.limits import Limits
-from gateway.tracing import RequestSpans
+from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
 from messaging.broker import Broker
 from messaging.heartbeats import release
 from observability.telemetry import Telemetry
 
 DESCRIPTION = "Submit documents, ask questions, get answers that cite them. Errors are problem documents (RFC 9457)."
+
+ROUTES = (
+    queries,
+    uploads,
+    documents,
+    contents,
+    progress,
+    dead_letters,
+    fleet,
+    alerts,
+    silences,
+    rule_texts,
+    configuration,
+    recoveries,
+    incidents,
+    observed,
+    prometheus,
+    health,
+    metrics,
+)
+"""Those of questions first: routes are tried in this order."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +87,7 @@ def create_app(
         limits=limits or Limits(upload_max_bytes=settings.upload_max_bytes),
         drain=drain or Drain(timeout_s=settings.drain_timeout_s),
         on_closed=on_closed,
-        meter=telemetry.meter,
+        telemetry=telemetry,
     )
     app = FastAPI(
         title="Waggle",
@@ -59,7 +98,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         middleware=[
-            *([Middleware(RequestSpans, tracer=telemetry.tracer)] if settings.otlp_endpoint else []),
+            Middleware(RequestIds),
+            *([Middleware(RequestSpans, tracer=telemetry.tracer)] if telemetry.enabled else []),
             Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
             Middleware(PlainContent),
             Middleware(LoopbackGuard),
@@ -67,7 +107,7 @@ def create_app(
     )
     app.state.link = attendant.link
     problems.install(app)
-    for module in (queries, uploads, documents, contents, progress, dead_letters, fleet, health, metrics):
+    for module in ROUTES:
         app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
     return app
 
@@ -82,13 +122,13 @@ class _Attendant:
         limits: Limits,
         drain: Drain,
         on_closed: Callable[[], None] | None,
-        meter: Meter,
+        telemetry: Telemetry,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._drain = drain
         self._on_closed = on_closed
-        self._meter = meter
+        self._telemetry = telemetry
         self._leave = asyncio.Event()
         self.activity = Activity()
         self.link = Link()
@@ -114,6 +154,7 @@ class _Attendant:
         try:
             name = f"{SERVICE}-{self._settings.instance}"
             broker = await Broker.connect(self._settings, name=name, on_closed=self._on_closed)
+            broker.measure(self._telemetry)
             try:
                 await self._work_with(broker)
             finally:
@@ -130,7 +171,7 @@ class _Attendant:
             limits=self._limits,
             drain=self._drain,
             activity=self.activity,
-            meter=self._meter,
+            telemetry=self._telemetry,
         ) as backend:
             self.link.backend = backend
             log.info("broker connected")

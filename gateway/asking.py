@@ -12,6 +12,7 @@ import structlog
 from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
 from contracts.errors import ErrorCode, TransientError
 from contracts.queries import QueryRequest
+from contracts.runtime_config import RuntimeConfig
 from gateway.admission import Admission
 from gateway.identity import Identity
 from gateway.query_schemas import QueryBody
@@ -58,7 +59,12 @@ class Asking:
         self._terminals = terminals
         self._admission = admission
         self._grace_s = deadline_grace_s
+        self._top_k: int | None = None
         self._live: set[tuple[str, str]] = set()
+
+    def adjust(self, config: RuntimeConfig) -> None:
+        """Ask for so many passages from now on where a body says nothing of it."""
+        self._top_k = config.top_k
 
     def is_live(self, tenant: str, query_id: str) -> bool:
         """Whether somebody waits here for the answer."""
@@ -72,7 +78,8 @@ class Asking:
         """
         started = time.monotonic()
         self._admission.question(body.deadline_s, generate=body.generate)
-        request = _request(identity, body, stream=stream)
+        top_k = body.top_k if self._top_k is None or "top_k" in body.model_fields_set else self._top_k
+        request = _request(identity, body, top_k=top_k, stream=stream)
         async with self._reader.open(request.tenant, request.query_id) as answer:
             await self._queries.ask(request, budget_s=body.deadline_s)
             with self._living(request.tenant, request.query_id):
@@ -135,15 +142,17 @@ class Asking:
             return False
 
 
-def _request(identity: Identity, body: QueryBody, *, stream: bool) -> QueryRequest:
+def _request(identity: Identity, body: QueryBody, *, top_k: int, stream: bool) -> QueryRequest:
     return QueryRequest(
         tenant=identity.tenant,
         principal=identity.principal,
         query=body.query,
-        top_k=body.top_k,
+        messages=body.messages,
+        top_k=top_k,
         mode=body.mode,
         filters=body.filters,
         generate=body.generate,
         stream=stream,
         generation=body.generation,
+        cache=body.cache,
     )

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
-from opentelemetry.metrics import Meter
 from starlette.requests import Request
 
 from contracts import subjects, topology
-from contracts.health import BackendCheck, CheckStatus, ProcessState
+from contracts.backends import LEDGER
+from contracts.health import FACT_CONFIG_REVISION, ProcessState
+from contracts.runtime_config import RuntimeConfig
 from contracts.settings import GatewaySettings
 from gateway import problems
 from gateway.admission import Admission
@@ -29,19 +30,27 @@ from messaging.answers import AnswerReader
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
+from messaging.configuration import ConfigBook, ConfigClerk, ConfigFollower
 from messaging.fleet import FleetView
 from messaging.heartbeats import HeartbeatPublisher
 from messaging.ledger import DocumentLedger
+from messaging.ledger_check import NOBODY, LedgerCheck
 from messaging.letterbox import Letterbox
+from messaging.observing import ObserverDesk
 from messaging.queries import Queries
+from messaging.recovery.approvals import Approvals
+from messaging.recovery.audit import RecoveryLog
+from messaging.recovery.incidents import IncidentBook
+from messaging.recovery.pausing import PauseSwitch
+from messaging.samples import MetricsPublisher
+from messaging.silences import SilenceBook
 from messaging.storage import Storage
 from messaging.submissions import Submissions
 from messaging.terminals import Terminals
 from messaging.uploads import Uploads
+from observability.telemetry import Telemetry
 
 SERVICE = "gateway"
-_PROBE = "readiness-probe"
-"""A document id that nobody uses: whether the ledger answers is all that is asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,30 +77,50 @@ class Backend:
     readmodel: ReadModel
     feed: DocumentFeed
     letterbox: Letterbox
+    observer: ObserverDesk
+    silences: SilenceBook
+    config: ConfigBook
+    recoveries: RecoveryLog
+    pause: PauseSwitch
+    approvals: Approvals
+    incidents: IncidentBook
+
+    def adjust(self, config: RuntimeConfig) -> None:
+        """Work by what is set there from now on, and else by the settings of this process."""
+        self.admission.adjust(config)
+        self.asking.adjust(config)
 
     async def has_answer_events(self, tenant: str, query_id: str) -> bool:
         """Whether anything of an answer has been published."""
         return await self.storage.last(topology.ANSWERS.name, subjects.answer(tenant, query_id)) is not None
 
-    async def ledger_check(self) -> BackendCheck:
-        await self.ledger.get(_PROBE, _PROBE)
-        return BackendCheck(name="ledger", status=CheckStatus.OK)
+    async def require_ledger(self) -> None:
+        """Raises `BrokerUnavailableError` when the ledger cannot be read."""
+        await self.ledger.get(NOBODY, NOBODY)
 
 
 @asynccontextmanager
 async def connected(
-    settings: GatewaySettings, broker: Broker, *, limits: Limits, drain: Drain, activity: Activity, meter: Meter
+    settings: GatewaySettings,
+    broker: Broker,
+    *,
+    limits: Limits,
+    drain: Drain,
+    activity: Activity,
+    telemetry: Telemetry,
 ) -> AsyncIterator[Backend]:
     """A backend at work: fed, listening and telling the fleet of itself. Leaving it lets accepted work finish first."""
     admission = Admission(
-        broker, most_documents=settings.max_pending_documents, poll_s=limits.backlog_poll_s, meter=meter
+        broker, most_documents=settings.max_pending_documents, poll_s=limits.backlog_poll_s, meter=telemetry.meter
     )
     backend = _assembled(broker, limits=limits, drain=drain, admission=admission)
     await backend.facts.start()
     await backend.abandoned.start()
     await backend.fleet.start()
     checks = Checks()
-    checks.add("ledger", backend.ledger_check)
+    facts: dict[str, str] = {}
+    ledger_check = LedgerCheck(broker, backend.ledger, instance=settings.instance)
+    checks.add(LEDGER, ledger_check.look, every_s=settings.probe_interval_s)
     heartbeats = HeartbeatPublisher(
         broker,
         service=SERVICE,
@@ -99,11 +128,21 @@ async def connected(
         activity=activity,
         checks=checks,
         state=lambda: ProcessState.DRAINING if drain.begun.is_set() else ProcessState.READY,
+        facts=lambda: facts,
     )
+
+    async def tell(revision: int) -> None:
+        facts[FACT_CONFIG_REVISION] = str(revision)
+        await heartbeats.publish()
+
+    follower = ConfigFollower(broker, backend.adjust, tell=tell, meter=telemetry.meter)
+    works = (backend.feed, admission, checks, heartbeats, follower, ConfigClerk(broker))
+    samples = MetricsPublisher(broker, telemetry, service=SERVICE, instance=settings.instance)
     try:
         async with asyncio.TaskGroup() as tasks:
-            owned = [tasks.create_task(work.run()) for work in (backend.feed, admission, checks, heartbeats)]
+            owned = [tasks.create_task(work.run()) for work in (*works, samples)]
             yield backend
+            await samples.publish_last()
             for task in owned:
                 task.cancel()
     finally:
@@ -146,6 +185,13 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admis
         readmodel=readmodel,
         feed=DocumentFeed(ledger, readmodel),
         letterbox=Letterbox(broker, storage, submissions, terminals),
+        observer=ObserverDesk(broker),
+        silences=SilenceBook(broker),
+        config=ConfigBook(broker),
+        recoveries=RecoveryLog(broker),
+        pause=PauseSwitch(broker),
+        approvals=Approvals(broker),
+        incidents=IncidentBook(broker),
     )
 
 

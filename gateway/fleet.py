@@ -42,4 +42,5 @@ def _view(member: Member) -> MemberView:
         rss_bytes=told.rss_bytes,
         cpu_s=told.cpu_s,
         checks=[check.model_dump(mode="json") for check in told.checks],
+        facts=told.facts,
     )

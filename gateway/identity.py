@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends
 
 from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT
+from observability.request_context import name_tenant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ async def identify() -> Identity:
 
     A coroutine, since the framework sends plain functions to a thread.
     """
+    name_tenant(DEFAULT_TENANT)
     return Identity(tenant=DEFAULT_TENANT, principal=ANONYMOUS)
 
 

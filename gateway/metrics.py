@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from itertools import count
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Header, Query
 from opentelemetry.metrics import Meter
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import REGISTRY
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from messaging.activity import Activity
+from observability.exposition.formats import JSON_TYPE, Format, as_json, as_text, chosen_format
+from observability.exposition.registered import registered_families
 
 router = APIRouter(tags=["health"])
 
@@ -19,10 +22,30 @@ _BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 
-@router.get("/metrics", response_class=Response)
-def metrics() -> Response:
-    """Figures of this gateway in the Prometheus text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}, JSON_TYPE: {}}, "description": "Families with their samples."}},
+)
+def metrics(
+    accept: Annotated[str, Header()] = "",
+    named: Annotated[Format | None, Query(alias="format", description="Goes before the header `Accept`.")] = None,
+) -> Response:
+    """Figures of this gateway: the text format of Prometheus, or JSON."""
+    chosen = chosen_format(accept=accept, named=named) or Format.TEXT
+    families = registered_families(REGISTRY.collect())
+    body = as_json(families) if chosen is Format.JSON else as_text(families)
+    return Response(body, headers={"Content-Type": chosen.content_type})
+
+
+def route_of(scope: Scope) -> str:
+    """The template of the route that a request was sent to, never its path."""
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+def method_of(scope: Scope) -> str:
+    """The method, if it is one of those there are."""
+    return scope["method"] if scope["method"] in _METHODS else "_OTHER"
 
 
 class RequestMetrics:
@@ -67,7 +90,12 @@ class RequestMetrics:
                 self._activity.end(key)
 
     def _record(self, scope: Scope, status: int, took_s: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
-        attributes = {"http.route": route, "http.request.method": method, "http.response.status_code": status}
+        attributes: dict[str, str | int] = {
+            "http.route": route_of(scope),
+            "http.request.method": method_of(scope),
+            "http.response.status_code": status,
+            "url.scheme": scope.get("scheme", "http"),
+        }
+        if status >= 500:
+            attributes["error.type"] = str(status)
         self._duration.record(took_s, attributes)

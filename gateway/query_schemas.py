@@ -11,7 +11,9 @@ from contracts.documents import Metadata
 from contracts.queries import (
     DEFAULT_DEADLINE_S,
     MAX_DEADLINE_S,
+    MAX_QUERY_CHARACTERS,
     MAX_TOP_K,
+    Conversation,
     Filters,
     GenerationParameters,
     RetrievedPassage,
@@ -24,17 +26,29 @@ class QueryBody(Wire):
     """A question, or a search (`generate: false`)."""
 
     model_config = ConfigDict(
-        json_schema_extra={"examples": [{"query": "How do bees tell each other where flowers are?", "top_k": 5}]}
+        json_schema_extra={
+            "examples": [
+                {"query": "How do bees tell each other where flowers are?", "top_k": 5},
+                {
+                    "query": "Which hives were lost?",
+                    "filters": {"metadata": {"lang": ["en", "de"], "year": {"gte": 2020, "lt": 2024}}},
+                },
+            ]
+        }
     )
 
-    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-    top_k: int = Field(default=5, ge=1, le=MAX_TOP_K)
+    query: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUERY_CHARACTERS)]
+    messages: Conversation = Field(default=(), description="What was said before, oldest first, without the question.")
+    top_k: int = Field(
+        default=5, ge=1, le=MAX_TOP_K, description="How many passages; another default may be set while all runs."
+    )
     mode: SearchMode = SearchMode.HYBRID
     filters: Filters = Field(default_factory=Filters)
     generate: bool = True
     stream: bool = False
     deadline_s: float = Field(default=DEFAULT_DEADLINE_S, gt=0, le=MAX_DEADLINE_S, allow_inf_nan=False)
     generation: GenerationParameters = Field(default_factory=GenerationParameters)
+    cache: bool = Field(default=True, description="Whether an answer given before may be given again.")
 
 
 class Passage(Wire):
@@ -99,6 +113,7 @@ class RetrievedView(Wire):
     """The `retrieved` event."""
 
     query_id: str
+    searched_for: str | None = None
     passages: list[Passage]
     timings_ms: dict[str, float]
 
@@ -119,6 +134,10 @@ class CompletedView(Wire):
     answer: str | None
     answered: bool
     citations: list[CitationView]
+    model: str | None = None
+    prompt_version: str | None = None
+    finish_reason: str | None = None
+    cached: bool = False
     usage: Usage
     timings_ms: dict[str, float]
 
@@ -126,6 +145,7 @@ class CompletedView(Wire):
 class Answer(CompletedView):
     """The answer to a question asked without streaming; `answer` is null where only a search was asked for."""
 
+    searched_for: str | None = None
     passages: list[Passage]
 
 

@@ -155,6 +155,7 @@ class Member(Wire):
     rss_bytes: int
     cpu_s: float
     checks: list[dict[str, object]]
+    facts: dict[str, str]
 
 
 class Fleet(Wire):

@@ -19,9 +19,9 @@ from gateway.app import create_app
 from gateway.backend import SERVICE
 from gateway.drain import Drain
 from gateway.protocol import BoundedHttpProtocol
-from messaging.heartbeats import release
+from messaging.self_measurement import process_telemetry
+from messaging.stack_dumps import answer_dump_signal, stack_file
 from observability.logging import configure_logging
-from observability.telemetry import start_telemetry
 
 KEEP_ALIVE_S = 30
 BACKLOG = 1024
@@ -36,14 +36,9 @@ async def serve(settings: GatewaySettings) -> int:
     Raises `ConfigurationError` for an address that is not loopback or is taken.
     """
     configure_logging(level=settings.log_level, format=settings.log_format, service=SERVICE, instance=settings.instance)
+    answer_dump_signal(stack_file(SERVICE, settings))
     listener = bind(settings.gateway_host, settings.gateway_port)
-    telemetry = start_telemetry(
-        service=SERVICE,
-        instance=settings.instance,
-        version=release(),
-        otlp_endpoint=settings.otlp_endpoint,
-        prometheus=True,
-    )
+    telemetry = process_telemetry(SERVICE, settings, prometheus=True)
     drain = Drain(timeout_s=settings.drain_timeout_s)
     server = GatewayServer(config(create_app(settings, drain=drain, telemetry=telemetry), settings), drain)
     host, port = listener.getsockname()[:2]

@@ -14,11 +14,14 @@ from messaging.binding import Binding, Gathered, Shape, Singly
 from messaging.breaker import Breaker, Look, Probing
 from messaging.broker import Broker
 from messaging.checks import Check
+from messaging.control.duties import Forget
 from messaging.deadlines import budget_deadline
 from messaging.delivery import Delivery, M
 from messaging.gathering import BatchItem
 from messaging.middlewares.deadline import DeadlineOf
 from messaging.pipeline import Handling
+from messaging.probes import TIMEOUT_S as PROBE_TIMEOUT_S
+from messaging.probes import Probe
 from messaging.retries import RetryDelays
 from messaging.running import Parts, Running
 
@@ -149,9 +152,32 @@ class WorkerApp:
         """Run `work` beside the handlers until the process stops. If it fails the process drains and ends (1)."""
         self._parts.background.append((name, work))
 
-    def check(self, name: str, check: Check) -> None:
-        """Tell in the heartbeats how a backend does; `check` is asked every few seconds and may raise."""
-        self._parts.checks.add(name, check)
+    def check(self, name: str, check: Check, *, every_s: float = 0.0) -> None:
+        """Tell in the heartbeats how a backend does; `check` is asked every few seconds, or after a good result not before
+        `every_s`, and may raise.
+        """
+        self._parts.checks.add(name, check, every_s=every_s)
+
+    def tell(self, fact: str, value: str) -> None:
+        """Tell in the heartbeats what this worker works with."""
+        self._parts.facts[fact] = value
+
+    async def beat(self) -> None:
+        """Send a heartbeat now, where one is sent at all yet: what it tells has just changed."""
+        if self._parts.beat is not None:
+            await self._parts.beat()
+
+    def forgets(self, forget: Forget) -> None:
+        """Have the order to clear the cache of this process call `forget`, which says how many entries there were."""
+        self._parts.caches.append(forget)
+
+    def rereads(self, what: str, reread: Hook) -> None:
+        """Have the order to reload call `reread`; `what` is told in the answer."""
+        self._parts.rereads.append((what, reread))
+
+    def get_on(self) -> None:
+        """Say that a handler without a time limit has done a part of its work, or waits on purpose: it is not stuck."""
+        self._parts.activity.get_on()
 
     def breaker(self, name: str, look: Look, *, probing: Probing | None = None) -> Breaker:
         """A circuit breaker for the calls to a backend; its state is told in heartbeats and metrics.
@@ -164,11 +190,19 @@ class WorkerApp:
         self._parts.checks.add_breaker(breaker)
         return breaker
 
+    def probe(self, breaker: Breaker, look: Look, *, timeout_s: float = PROBE_TIMEOUT_S) -> None:
+        """Do with the backend of a breaker, in small, what work does, every `WAGGLE_PROBE_INTERVAL_S`, and tell in the
+        heartbeats how that went; calls that succeed save it. See `Probe`.
+        """
+        self._parts.checks.add_probe(
+            Probe(breaker=breaker, look=look, timeout_s=timeout_s), interval_s=self.settings.probe_interval_s
+        )
+
     async def run(self, *, handle_signals: bool = True) -> int:
         """Work until SIGTERM or SIGINT (or `stop()`), drain, and return the exit code.
 
         0: told to stop; what was in hand is finished, or went back to the broker after `drain_timeout_s`. 1: a hook or
-        background work failed.
+        background work failed. 2: it cannot start with its settings.
         """
         return await Running(self._parts).run(handle_signals=handle_signals)
 

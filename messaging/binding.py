@@ -14,7 +14,6 @@ from messaging.carrier import Carrier
 from messaging.delivery import Delivery, Incoming
 from messaging.gathering import Batch, BatchHandler
 from messaging.pipeline import Handling, Pipeline
-from messaging.suspicion import Turns
 
 SingleHandler = Callable[[Any, Delivery], Awaitable[None]]
 OnMessages = Callable[[list[Msg]], Awaitable[None]]
@@ -63,8 +62,7 @@ class Gathered:
     gather_s: float
 
     def on_messages(self, pipeline: Pipeline) -> OnMessages:
-        turns = Turns()
-        return lambda messages: Batch(pipeline, self.handler, turns).run(messages)
+        return lambda messages: Batch(pipeline, self.handler).run(messages)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,7 @@ class Breaker:
         self._reason = ""
         self._pause_s = 0.0
         self._closed_at = -float("inf")
+        self._proved_at = -float("inf")
         self._released = asyncio.Event()
         self._looking = asyncio.Lock()
         self._opened = asyncio.Event()
@@ -91,6 +92,15 @@ class Breaker:
         """What the last failed look or call said; empty when there was none."""
         return self._reason
 
+    @property
+    def proved_ago_s(self) -> float:
+        """How long ago a call or a look showed that the backend works; infinite before the first."""
+        return self._monotonic() - self._proved_at
+
+    def proved(self) -> None:
+        """The backend has just done what is wanted of it, for somebody who does not call through the breaker."""
+        self._proved_at = self._monotonic()
+
     def on_change(self, listener: Callable[[Breaker], None]) -> None:
         """Call `listener` after every change of state."""
         self._listeners.append(listener)
@@ -102,7 +112,10 @@ class Breaker:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if error is None or not isinstance(error, Exception) or isinstance(error, PermanentError | BackendAwayError):
+        if error is None:
+            self.proved()
+            return
+        if not isinstance(error, Exception) or isinstance(error, PermanentError | BackendAwayError):
             return
         if await self._is_away():
             raise BackendAwayError(self, self._reason, tried=True) from error
@@ -116,6 +129,15 @@ class Breaker:
         if self._monotonic() - self._closed_at > self._probing.max_pause_s:  # else the same trouble goes on
             self._pause_s = self._probing.first_pause_s
         self._become(BreakerState.OPEN)
+
+    def close(self) -> None:
+        """Close without a look: the backend has just answered."""
+        if self._state is not BreakerState.CLOSED:
+            self._become(BreakerState.CLOSED)
+
+    async def check(self) -> None:
+        """Look before anybody has called: opens when the backend is away. An open one is looked after by `run`."""
+        await self._is_away()
 
     async def closed(self) -> bool:
         """Return when calls are let through: whether a look had failed, so that the backend was really away.
@@ -174,6 +196,7 @@ class Breaker:
         try:
             async with asyncio.timeout(self._probing.timeout_s) as limit:
                 await self._look()
+            self.proved()
         except TimeoutError as error:
             if limit.expired():
                 raise TimeoutError(f"no answer within {self._probing.timeout_s:g} s") from error

@@ -26,11 +26,17 @@ from messaging.errors import (
     PublishRefusedError,
     StreamFullError,
     SubjectTakenError,
+    UnansweredError,
 )
+from messaging.publications import Publications
+from messaging.repeating import repeated
+from observability.request_context import current_request_id
+from observability.telemetry import Telemetry
 
 ERR_STREAM_STORE_FAILED = 10077
 ERR_WRONG_LAST_SEQUENCE = 10071
 ERR_NO_STORAGE = frozenset({10023, 10047})
+ERR_IN_PROCESS = 10158
 _PER_SUBJECT = "per subject"
 """What tells the refusal of a second message of a subject from that of a full stream; both have one number."""
 
@@ -46,6 +52,7 @@ class Broker:
         self.publish_timeout_s = publish_timeout_s
         self.js: JetStreamContext = connection.nc.jetstream(timeout=publish_timeout_s)
         self.clock = BrokerClock(connection.nc)
+        self._publications = Publications(Telemetry.off())
 
     @classmethod
     async def connect(
@@ -62,6 +69,10 @@ class Broker:
         except BrokerUnavailableError as error:
             log.warning("broker time unknown, using this host's until it is", reason=str(error))
         return broker
+
+    def measure(self, telemetry: Telemetry) -> None:
+        """Trace and measure what is published, from now on."""
+        self._publications = Publications(telemetry)
 
     @property
     def nc(self) -> Client:
@@ -110,21 +121,37 @@ class Broker:
     async def publish_bytes(
         self, subject: str, payload: bytes, *, stream: str, headers: Mapping[str, str] | None = None
     ) -> PubAck:
-        """As `publish`, for bytes and headers that are complete (but for the trace context)."""
-        carrier = self._carrier(subject, headers)
+        """As `publish`, for bytes and headers that are complete (but for the trace context).
+
+        With a message id among them they are sent again every second within the publish time-out: what is sent while
+        the brokers elect a new leader is kept by nobody.
+        """
+        with self._publications.to(stream):
+            carrier = self._carrier(subject, headers)
+            self._require_fitting(subject, payload, carrier)
+            if subjects.HEADER_MESSAGE_ID not in carrier:
+                return await self._publish(subject, payload, stream, carrier, self.publish_timeout_s)
+            return await repeated(
+                lambda timeout_s: self._publish(subject, payload, stream, carrier, timeout_s),
+                within_s=self.publish_timeout_s,
+            )
+
+    async def _publish(
+        self, subject: str, payload: bytes, stream: str, carrier: dict[str, str], timeout_s: float
+    ) -> PubAck:
         try:
             # No `stream=`: the broker copies `Nats-Expected-Stream` into what it republishes, and the stream that
             # captures the copy (EVENTS, ANSWERS) then refuses it without a word.
-            ack = await heeding_cancellation(
-                self.js.publish(subject, payload, timeout=self.publish_timeout_s, headers=carrier)
-            )
+            ack = await heeding_cancellation(self.js.publish(subject, payload, timeout=timeout_s, headers=carrier))
         except nats.js.errors.APIError as error:
             raise _refusal(error, subject, stream) from error
         except nats.js.errors.NoStreamResponseError as error:
             raise BrokerUnavailableError(f"no stream answers for {subject}; is {stream} provisioned?") from error
-        except nats.errors.MaxPayloadError as error:
-            raise self._too_large(subject, payload) from error
-        except (TimeoutError, nats.errors.Error, OSError) as error:
+        except nats.errors.BadHeaderError as error:
+            raise PublishRefusedError(f"{subject} cannot be published: {error}") from error
+        except TimeoutError as error:
+            raise UnansweredError(f"{subject} was not acknowledged by the broker: {error}") from error
+        except (nats.errors.Error, OSError) as error:
             raise BrokerUnavailableError(f"{subject} was not acknowledged by the broker: {error}") from error
         if ack.stream != stream:
             raise PublishRefusedError(f"{subject} was stored in {ack.stream}, not in {stream}: the topology disagrees")
@@ -136,24 +163,32 @@ class Broker:
         For what may be lost. Raises `BrokerUnavailableError` when it cannot even be sent, or `MessageTooLargeError`.
         """
         headers, payload = self._carrier(subject, {subjects.HEADER_MESSAGE_ID: message_id}), message.to_bytes()
-        if len(payload) > self.nc.max_payload:  # the library would keep a place for its acknowledgement for ever
-            raise self._too_large(subject, payload)
+        self._require_fitting(subject, payload, headers)
         try:
             return await self.js.publish_async(subject, payload, headers=headers)
         except (nats.errors.Error, OSError) as error:
             raise BrokerUnavailableError(f"{subject} could not be sent: {error}") from error
 
-    def _too_large(self, subject: str, payload: bytes) -> MessageTooLargeError:
-        limit = self.nc.max_payload
-        return MessageTooLargeError(f"{subject}: {len(payload)} bytes are above the broker's limit of {limit}")
+    def _require_fitting(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> None:
+        """The broker counts the headers, too, and breaks off the connection of whoever sends more; the library does not."""
+        size, limit = len(payload) + _header_bytes(headers), self.nc.max_payload
+        if size > limit:
+            raise MessageTooLargeError(f"{subject}: {size} bytes are above the broker's limit of {limit}")
 
     def _carrier(self, subject: str, headers: Mapping[str, str] | None) -> dict[str, str]:
-        """Headers with the trace context."""
+        """Headers with the trace context and the request that all this goes back to."""
         if not self.is_connected:
             raise BrokerUnavailableError(f"not connected to the broker, {subject} was not published")
         carrier = dict(headers or {})
+        if (request_id := current_request_id()) is not None:
+            carrier.setdefault(subjects.HEADER_REQUEST_ID, request_id)
         propagate.inject(carrier)
         return carrier
+
+
+def _header_bytes(headers: Mapping[str, str]) -> int:
+    lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+    return len(f"NATS/1.0\r\n{''.join(lines)}\r\n".encode())
 
 
 def _refusal(error: nats.js.errors.APIError, subject: str, stream: str) -> Exception:
@@ -161,6 +196,8 @@ def _refusal(error: nats.js.errors.APIError, subject: str, stream: str) -> Excep
     if error.err_code == ERR_STREAM_STORE_FAILED:
         kind = SubjectTakenError if _PER_SUBJECT in description else StreamFullError
         return kind(f"{stream} refused {subject}: {description}")
+    if error.err_code == ERR_IN_PROCESS:
+        return UnansweredError(f"{stream} is still about to store {subject}: {description}")
     if error.err_code in ERR_NO_STORAGE:
         return BrokerFullError(
             f"the broker has no storage left for {stream} ({description}): make room on its disk, or raise its "

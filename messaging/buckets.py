@@ -10,7 +10,10 @@ from messaging.errors import PublishRefusedError
 from messaging.storage import Storage, Stored
 
 HEADER_EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+HEADER_TTL = "Nats-TTL"
 _OPERATION = "KV-Operation"
+MAX_TRIES = 10
+"""To overwrite a key: so many may write it at the same moment."""
 ERR_WRONG_LAST = frozenset({10071, 10164})
 
 
@@ -49,6 +52,14 @@ class Bucket:
         found = await self.storage.latest(self.stream, [self.subject(key) for key in keys])
         return [self.entry(stored) for stored in found]
 
+    async def newest(self, pattern: str) -> dict[str, Entry]:
+        """The newest entry of every key that matches a pattern, those that were deleted among them."""
+        found: dict[str, Entry] = {}
+        async for stored in self.storage.every(self.stream, self.subject(pattern)):
+            entry = self.entry(stored)
+            found[entry.key] = entry
+        return found
+
     async def write(self, key: str, value: bytes, *, revision: int) -> int:
         """Write a key that is still at `revision` (0: that never was). Returns the new revision.
 
@@ -63,6 +74,28 @@ class Bucket:
                 raise StaleRevisionError(f"{key} is not at revision {revision} any more") from error
             raise
         return int(ack.seq)
+
+    async def overwrite(self, key: str, value: bytes) -> None:
+        """Write a key whatever it holds, as the newest of those who write it at the same moment.
+
+        Raises `StaleRevisionError` when others write it all the time, and what `write` raises.
+        """
+        for left in reversed(range(MAX_TRIES)):
+            entry = await self.get(key)
+            try:
+                await self.write(key, value, revision=entry.revision if entry else 0)
+            except StaleRevisionError:
+                if not left:
+                    raise
+            else:
+                return
+
+    async def put(self, key: str, value: bytes, *, ttl_s: int) -> None:
+        """Write a key whatever it held; the broker forgets it after that many whole seconds, at least one.
+
+        Raises `StreamFullError` when the bucket is full and does not discard, and what `Broker.publish` raises.
+        """
+        await self._broker.publish_bytes(self.subject(key), value, stream=self.stream, headers={HEADER_TTL: str(ttl_s)})
 
     def entry(self, stored: Stored) -> Entry:
         """Read a stored message of this bucket's stream."""

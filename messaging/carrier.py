@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, cast
 
+import structlog
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, PullSub
 from nats.aio.client import Client
@@ -20,6 +21,8 @@ from nats.js import JetStreamContext
 from contracts import topology
 from messaging.activity import Activity
 from messaging.pulling import PullSubscription
+
+log = structlog.get_logger(__name__)
 
 OnMessages = Callable[[list[Msg]], Awaitable[None]]
 
@@ -37,6 +40,7 @@ class Carrier(NatsBroker):
         self._activity = activity
         self._client: Client | None = None
         self._pulls: list[PullSubscription] = []
+        self.paused = False
         self._gathering: dict[tuple[str, str], tuple[int, float]] = {}
 
     def subscribe(
@@ -71,6 +75,16 @@ class Carrier(NatsBroker):
         self._client = client
         await self.start()
 
+    async def pause(self) -> None:
+        """Ask for nothing until `resume()`, however often the connection breaks meanwhile. What is in hand goes on."""
+        self.paused = True
+        await asyncio.gather(*(pull.pause() for pull in self._pulls))
+
+    def resume(self) -> None:
+        self.paused = False
+        for pull in self._pulls:
+            pull.resume()
+
     async def withdraw(self) -> None:
         """Ask for nothing more. What the broker has sent, or is about to, is handed over as usual."""
         await asyncio.gather(*(pull.close() for pull in self._pulls))
@@ -80,6 +94,8 @@ class Carrier(NatsBroker):
         batch, gather_s = self._gathering[stream, durable]
         pull = PullSubscription(client, self._activity, stream=stream, durable=durable, batch=batch, gather_s=gather_s)
         await pull.open()
+        if self.paused:
+            await pull.pause()
         self._pulls.append(pull)
         return pull
 
@@ -114,6 +130,10 @@ class _Pulls(JetStreamContext):
 
 def _handing_over(on_messages: OnMessages) -> Callable[[Any], Coroutine[Any, Any, None]]:
     async def hand_over(taken: Msg | list[Msg]) -> None:
-        await on_messages(taken if isinstance(taken, list) else [taken])
+        """A defect of ours costs these messages an ack wait; raised, it would end the loop, and nobody would notice."""
+        try:
+            await on_messages(taken if isinstance(taken, list) else [taken])
+        except Exception:
+            log.exception("messages were not handled, they come again")
 
     return hand_over

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from contracts.health import BackendCheck, CheckStatus
 from messaging.breaker import Breaker, BreakerState
+from messaging.probes import Probe, Probing
 
 INTERVAL_S = 10.0
 TIMEOUT_S = 5.0
@@ -22,25 +23,48 @@ class Checks:
         self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._checks: dict[str, Check] = {}
+        self._every_s: dict[str, float] = {}
+        self._looked_at: dict[str, float] = {}
         self._results: dict[str, BackendCheck] = {}
         self._breakers: dict[str, Breaker] = {}
+        self._probings: dict[str, Probing] = {}
+        self._present: list[Callable[[], BackendCheck]] = []
+        self.looked = asyncio.Event()
+        """Set once all have been looked at."""
 
     @property
     def results(self) -> tuple[BackendCheck, ...]:
-        """The last look at each; `unknown` where there was none yet. A breaker tells its state of this moment."""
-        guarded = {name: _guarded(breaker, self._results.get(name)) for name, breaker in self._breakers.items()}
-        return tuple((self._results | guarded).values())
+        """The last look at each; `unknown` where there was none yet. Breakers, and what is told of the process itself, are those of this moment."""
+        guarded = {name: _guarded(breaker, self._seen(name)) for name, breaker in self._breakers.items()}
+        return (*(self._results | guarded).values(), *(look() for look in self._present))
 
-    def add(self, name: str, check: Check) -> None:
+    def add(self, name: str, check: Check, *, every_s: float = 0.0) -> None:
+        """`every_s`: how long a good result holds, where a look costs more than it should every time."""
         self._checks[name] = check
+        self._every_s[name] = every_s
         self._results[name] = BackendCheck(name=name, status=CheckStatus.UNKNOWN)
 
     def add_breaker(self, breaker: Breaker) -> None:
         """Tell what the breaker of a backend says, with the check of the same name if there is one."""
         self._breakers[breaker.name] = breaker
 
+    def add_probe(self, probe: Probe, *, interval_s: float) -> None:
+        """Tell also what probes find of the backend behind a breaker that was added."""
+        self._probings[probe.name] = Probing(probe, interval_s=interval_s)
+        self._results[probe.name] = BackendCheck(name=probe.name, status=CheckStatus.UNKNOWN)
+
+    def add_present(self, look: Callable[[], BackendCheck]) -> None:
+        """Tell what `look` says at the moment of each heartbeat. It must not wait, nor raise."""
+        self._present.append(look)
+
     async def run(self) -> None:
-        """Look at all of them every `interval_s`, until cancelled."""
+        """Look at all of them every `interval_s`, and probe, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_on(), name="checks")
+            for name, probing in self._probings.items():
+                tasks.create_task(probing.run(), name=f"probe {name}")
+
+    async def _look_on(self) -> None:
         while True:
             await self.look()
             await asyncio.sleep(self._interval_s)
@@ -48,7 +72,18 @@ class Checks:
     async def look(self) -> None:
         """Look at all of them once, each for at most `timeout_s`."""
         for name, check in self._checks.items():
-            self._results[name] = await self._looked(name, check)
+            if self._is_due(name):
+                self._looked_at[name] = time.monotonic()
+                self._results[name] = await self._looked(name, check)
+        self.looked.set()
+
+    def _is_due(self, name: str) -> bool:
+        known = self._results[name].status is CheckStatus.OK
+        return not known or time.monotonic() - self._looked_at[name] >= self._every_s[name]
+
+    def _seen(self, name: str) -> BackendCheck | None:
+        probing = self._probings.get(name)
+        return (probing.result if probing is not None else None) or self._results.get(name)
 
     async def _looked(self, name: str, check: Check) -> BackendCheck:
         started = time.perf_counter()

@@ -44,6 +44,15 @@ class BrokerClock:
             return datetime.now(UTC)
         return datetime.fromtimestamp(self._monotonic() + self._offset_s, UTC)
 
+    def now_ms(self) -> int:
+        """The same in milliseconds since 1970."""
+        return round(self.now().timestamp() * 1000)
+
+    @property
+    def host_ahead_s(self) -> float:
+        """How far this host's clock is ahead of the broker's, in seconds; negative when it is behind."""
+        return (datetime.now(UTC) - self.now()).total_seconds()
+
     def remaining_s(self, deadline: datetime) -> float:
         """Seconds left until `deadline`, negative when it has passed."""
         return (deadline - self.now()).total_seconds()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +18,9 @@ import structlog
 
 from contracts.settings import BrokerSettings
 from messaging.client import HeaderedClient
+from messaging.credentials import credentials
 from messaging.errors import ConnectionRefusedByBrokerError
+from observability.repeats import is_power_of_ten
 
 CONNECT_TIMEOUT_S = 5
 RECONNECT_WAIT_S = 0.5
@@ -52,6 +53,7 @@ class Connection:
         self._closing = False
         self._advise_at = 0.0
         self._advice = ""
+        self._dropped = 0
 
     @classmethod
     async def open(
@@ -59,12 +61,14 @@ class Connection:
     ) -> Connection:
         """Connect, waiting for a broker that is not there yet as long as it takes.
 
-        Raises `ConnectionRefusedByBrokerError` when the broker answers but refuses the credentials.
+        Raises `ConnectionRefusedByBrokerError` when the broker answers but refuses the credentials, and
+        `ConfigurationError` when a file of them cannot be used.
         """
         connection = cls(name=name, on_closed=on_closed)
         connection._advice = f"nobody answers at {settings.nats_url}: start the broker, or correct WAGGLE_NATS_URL"
+        options = connection._options(settings)
         try:
-            await connection.nc.connect(**connection._options(settings))
+            await connection.nc.connect(**options)
         except BaseException:  # refused, or no longer wanted: leave no socket behind
             connection._closing = True
             await connection.nc.close()
@@ -95,7 +99,7 @@ class Connection:
             "disconnected_cb": self._on_disconnected,
             "reconnected_cb": self._on_reconnected,
             "closed_cb": self._on_closed_by_library,
-            **_credentials(settings),
+            **credentials(settings),
         }
 
     async def _on_error(self, error: Exception) -> None:
@@ -105,11 +109,19 @@ class Connection:
                 f"the broker refuses the credentials ({reason}): check WAGGLE_NATS_USER, WAGGLE_NATS_PASSWORD, "
                 "WAGGLE_NATS_TOKEN, WAGGLE_NATS_CREDENTIALS or WAGGLE_NATS_NKEY_SEED"
             ) from error
-        if self._established:
+        if isinstance(error, nats.errors.SlowConsumerError):
+            self._say_dropped(error)
+        elif self._established:
             log.warning("broker connection", error=type(error).__name__, reason=str(error))
         elif time.monotonic() >= self._advise_at:
             self._advise_at = time.monotonic() + ADVISE_EVERY_S
             log.warning("waiting for the broker", reason=str(error) or type(error).__name__, advice=self._advice)
+
+    def _say_dropped(self, error: nats.errors.SlowConsumerError) -> None:
+        """Not a line for each message: they are dropped because there is too much to do already."""
+        self._dropped += 1
+        if is_power_of_ten(self._dropped):
+            log.warning("messages come faster than they are taken", subject=error.subject, dropped=self._dropped)
 
     async def _on_disconnected(self) -> None:
         if not self._closing:
@@ -132,28 +144,3 @@ class Connection:
 
 def _exit_process() -> None:
     os._exit(EXIT_CONNECTION_CLOSED)
-
-
-def _credentials(settings: BrokerSettings) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    if settings.nats_user is not None:
-        options["user"] = settings.nats_user
-    if settings.nats_password is not None:
-        options["password"] = settings.nats_password.get_secret_value()
-    if settings.nats_token is not None:
-        options["token"] = settings.nats_token.get_secret_value()
-    if settings.nats_credentials is not None:
-        options["user_credentials"] = str(settings.nats_credentials)
-    if settings.nats_nkey_seed is not None:
-        options["nkeys_seed"] = str(settings.nats_nkey_seed)
-    tls = _tls(settings)
-    return options if tls is None else {**options, "tls": tls}
-
-
-def _tls(settings: BrokerSettings) -> ssl.SSLContext | None:
-    if settings.nats_tls_ca is None and settings.nats_tls_cert is None:
-        return None
-    context = ssl.create_default_context(cafile=settings.nats_tls_ca)
-    if settings.nats_tls_cert is not None:
-        context.load_cert_chain(settings.nats_tls_cert, settings.nats_tls_key)
-    return context

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import nats.errors
-import nats.js.errors
-from nats.js.api import ConsumerInfo
+from typing import Any
 
 from contracts import topology
 from messaging.broker import Broker
 from messaging.errors import BrokerUnavailableError
+from messaging.jetstream_api import JetStreamApi, described
+
+NOT_FOUND = 404
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a consumer stands.
+
+    `pending` messages wait for it, `ack_pending` are in the hands of its workers, `redelivered` of these were delivered
+    before; `waiting` requests ask for one. Up to the stream sequence `done_with` it delivers nothing (again).
+    """
+
+    pending: int
+    ack_pending: int
+    redelivered: int
+    waiting: int
+    handed_out: int
+    done_with: int
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> Standing:
+        """From the broker's reply."""
+        # The floor rises only with acknowledgements; when nothing is in flight all that was delivered is over.
+        reached = info["ack_floor"] if info["num_ack_pending"] else info["delivered"]
+        return cls(
+            pending=info["num_pending"],
+            ack_pending=info["num_ack_pending"],
+            redelivered=info["num_redelivered"],
+            waiting=info["num_waiting"],
+            handed_out=info["delivered"]["consumer_seq"],
+            done_with=int(reached["stream_seq"]),
+        )
+
+
+async def standing(broker: Broker, consumer: topology.Consumer) -> Standing | None:
+    """How a consumer stands, None when there is none (it is being restored). Raises `BrokerUnavailableError`."""
+    stream = consumer.stream.name
+    reply = await JetStreamApi(broker).ask(f"CONSUMER.INFO.{stream}.{consumer.durable}", stream)
+    if (error := reply.get("error")) is None:
+        return Standing.of(reply)
+    if error.get("code") == NOT_FOUND:
+        return None
+    raise BrokerUnavailableError(f"consumer {consumer.durable} cannot be looked at: {described(error)}")
 
 
 async def done_with(broker: Broker, consumer: topology.Consumer) -> int:
@@ -18,12 +60,8 @@ async def done_with(broker: Broker, consumer: topology.Consumer) -> int:
 
     What a work queue still holds up to there is stranded. Raises `BrokerUnavailableError`.
     """
-    info = await _info(broker, consumer)
-    if info is None:
-        return 0
-    # The floor rises only with acknowledgements; when nothing is in flight all that was delivered is over.
-    reached = info.ack_floor if info.num_ack_pending else info.delivered
-    return int(reached.stream_seq) if reached else 0
+    found = await standing(broker, consumer)
+    return 0 if found is None else found.done_with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +75,7 @@ class Backlog:
 
 async def backlog(broker: Broker, consumer: topology.Consumer) -> Backlog:
     """A consumer's figures, all 0 when there is none (it is being restored). Raises `BrokerUnavailableError`."""
-    info = await _info(broker, consumer)
-    if info is None:
+    found = await standing(broker, consumer)
+    if found is None:
         return Backlog()
-    handed_out = info.delivered.consumer_seq if info.delivered else 0
-    return Backlog(waiting=info.num_pending or 0, in_flight=info.num_ack_pending or 0, handed_out=handed_out)
-
-
-async def _info(broker: Broker, consumer: topology.Consumer) -> ConsumerInfo | None:
-    try:
-        info: ConsumerInfo = await broker.js.consumer_info(consumer.stream.name, consumer.durable)
-    except nats.js.errors.NotFoundError:
-        return None
-    except (nats.errors.Error, OSError) as error:
-        raise BrokerUnavailableError(f"consumer {consumer.durable} cannot be looked at: {error}") from error
-    return info
+    return Backlog(waiting=found.pending, in_flight=found.ack_pending, handed_out=found.handed_out)

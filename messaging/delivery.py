@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -95,7 +97,8 @@ class Delivery:
 class Incoming(Generic[M]):
     """A delivery on its way through the middlewares. `message` is set once decoded, `outcome` once settled.
 
-    While it is `held` nobody works on it; `resumed_at` is when (loop time) that ended last.
+    While it is `held` nobody works on it; `resumed_at` is when (loop time) that ended last. `on_handled` is called when its
+    handler will not be given it any more in this delivery: all that is left is to settle it.
     """
 
     raw: Msg
@@ -105,6 +108,17 @@ class Incoming(Generic[M]):
     outcome: Outcome = Outcome.UNSETTLED
     held: bool = False
     resumed_at: float = 0.0
+    on_handled: Callable[[], None] = lambda: None
+
+    @contextmanager
+    def on_hold(self) -> Iterator[None]:
+        """Nobody works on it in the body."""
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+            self.resumed_at = asyncio.get_running_loop().time()
 
 
 def _from_ns(nanoseconds: int) -> datetime:

@@ -34,7 +34,7 @@ class NobodyAnswersError(BrokerUnavailableError):
     """Nobody answers direct gets of this stream: it is not there (yet), or does not allow them."""
 
     def __init__(self, stream: str) -> None:
-        super().__init__(f"{stream} cannot be read: it is not provisioned, or JetStream is not up")
+        super().__init__(f"{stream} cannot be read: it is not there (run `waggle provision`), or JetStream is not up")
 
 
 class DirectReads:

@@ -3,8 +3,8 @@
 TransientError
 ├── AwayError                   something that the work needs is away; the message is held, not failed
 │   ├── BrokerUnavailableError  not connected, or no answer in time: whether a message was stored is then unknown
+│   │   └── UnansweredError     connected, and no answer (yet): what bears repetition is sent again
 │   └── BackendAwayError        a backend's circuit breaker is open
-├── HandedBackError             held while the process is to end: the message goes back at once
 └── StreamFullError             the stream refuses because it is at its limit; nothing was stored
     ├── SubjectTakenError       it takes one message per subject, and there is one, or one on its way
     └── BrokerFullError         no stream can store anything: the broker has no storage left
@@ -14,6 +14,8 @@ WaggleError
 ├── ConnectionRefusedByBrokerError  wrong credentials, or an account that may not do this
 ├── PublishRefusedError     the broker does not accept this message on this stream, however often
 └── ProvisioningError       the topology cannot be applied without losing something
+BaseException
+└── HandedBackError         held while the process is to end: the message goes back at once
 """
 
 from __future__ import annotations
@@ -42,14 +44,21 @@ class BackendAwayError(AwayError):
         self.tried = tried
 
 
-class HandedBackError(TransientError):
-    """The process is to end while the message waits for a backend: the message goes back without delay."""
+class HandedBackError(BaseException):
+    """The process is to end while the message waits for a backend: the message goes back without delay.
+
+    No failure, as a cancellation is none: what answers to exceptions lets it pass.
+    """
 
 
 class BrokerUnavailableError(AwayError):
     """The broker is not connected or did not answer in time. A publish may or may not have been stored; repeat it with
     the same message id.
     """
+
+
+class UnansweredError(BrokerUnavailableError):
+    """Nobody answered, or not yet: not done, not done yet, or done without a word."""
 
 
 class StreamFullError(TransientError):

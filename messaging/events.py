@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contracts import subjects, topology
+from contracts.answers import Usage
 from contracts.documents import DocumentRecord, Failure
 from contracts.events import DocumentEvent, DocumentFact, QueryEvent, QueryFact
 from contracts.identifiers import ANONYMOUS
@@ -45,6 +46,9 @@ class Events:
         citations: int | None = None,
         failure: Failure | None = None,
         timings_ms: dict[str, float] | None = None,
+        writing_s: float | None = None,
+        cached: bool | None = None,
+        usage: Usage | None = None,
     ) -> None:
         """A fact about a query."""
         await self.tell(
@@ -60,6 +64,10 @@ class Events:
                 citations=citations,
                 failure=failure,
                 timings_ms=timings_ms or {},
+                writing_s=writing_s,
+                cached=cached,
+                prompt_tokens=usage.prompt_tokens if usage else None,
+                completion_tokens=usage.completion_tokens if usage else None,
             )
         )
 

@@ -12,7 +12,7 @@ from nats.aio.subscription import Subscription
 
 from contracts import subjects
 from contracts.errors import WaggleError
-from contracts.health import HEARTBEAT_INTERVAL_S, MISSED_HEARTBEATS, Heartbeat
+from contracts.health import HEARTBEAT_INTERVAL_S, MISSED_HEARTBEATS, Heartbeat, ProcessState
 from messaging.broker import Broker
 
 DEAD_AFTER_S = HEARTBEAT_INTERVAL_S * MISSED_HEARTBEATS
@@ -35,17 +35,20 @@ class Member:
 class FleetView:
     """Listens to heartbeats and keeps the newest of each process.
 
-    A process is dead after three missed heartbeats, and forgotten after ten minutes.
+    A process is dead after three missed heartbeats, and forgotten after ten minutes. One that was draining when it fell
+    silent has stopped as it was told to: it is forgotten at once.
     """
 
-    def __init__(self, broker: Broker, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, broker: Broker, *, service: str = "*", monotonic: Callable[[], float] = time.monotonic) -> None:
+        """`service`: of which service, if not of all."""
         self._broker = broker
+        self._service = service
         self._monotonic = monotonic
         self._heard: dict[tuple[str, str], tuple[Heartbeat, float]] = {}
         self._subscription: Subscription | None = None
 
     async def start(self) -> None:
-        self._subscription = await self._broker.nc.subscribe(f"{subjects.HEALTH}.>", cb=self._receive)
+        self._subscription = await self._broker.nc.subscribe(subjects.health(self._service, "*"), cb=self._receive)
 
     async def stop(self) -> None:
         if self._subscription is not None and self._broker.is_connected:
@@ -58,7 +61,7 @@ class FleetView:
         return [
             Member(heartbeat=heartbeat, heard_ago_s=now - at, alive=now - at <= DEAD_AFTER_S)
             for _, (heartbeat, at) in sorted(self._heard.items())
-            if now - at <= FORGOTTEN_AFTER_S
+            if now - at <= (DEAD_AFTER_S if heartbeat.state is ProcessState.DRAINING else FORGOTTEN_AFTER_S)
         ]
 
     def hear(self, heartbeat: Heartbeat) -> None:

@@ -59,7 +59,7 @@ def bucket_config(bucket: topology.KeyValue) -> api.StreamConfig:
         description=bucket.why,
         subjects=[f"$KV.{bucket.name}.>"],
         retention=api.RetentionPolicy.LIMITS,
-        discard=api.DiscardPolicy.NEW,
+        discard=api.DiscardPolicy(bucket.discard.value),
         max_bytes=bucket.max_bytes,
         max_age=bucket.ttl_s or 0,
         max_msgs_per_subject=bucket.history,

@@ -11,10 +11,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic
 
 from nats.aio.msg import Msg
+from opentelemetry import context
 
+from messaging.attempts import is_suspect
 from messaging.delivery import Delivery, Incoming, M
 from messaging.pipeline import Pipeline
-from messaging.suspicion import Turns, is_suspect
+from observability.stages import together
 
 
 class BatchItem(Generic[M]):
@@ -28,6 +30,8 @@ class BatchItem(Generic[M]):
         self.result = result
         self.way = way
         """The task that settles it."""
+        self.context = context.get_current()
+        """The trace that it belongs to."""
 
     @property
     def cut_off(self) -> bool:
@@ -56,12 +60,12 @@ BatchHandler = Callable[[list[BatchItem[Any]]], Awaitable[None]]
 class Batch:
     """Runs the handler once for the messages of one pull, but for each suspect by itself (`messaging.suspicion`)."""
 
-    def __init__(self, pipeline: Pipeline, handler: BatchHandler, turns: Turns) -> None:
+    def __init__(self, pipeline: Pipeline, handler: BatchHandler) -> None:
         self._pipeline = pipeline
         self._handler = handler
-        self._turns = turns
+        self._turns = pipeline.turns
         self._items: list[BatchItem[Any]] = []
-        self._left = 0
+        self._coming: set[int] = set()
         self._changed = asyncio.Event()
 
     async def run(self, messages: Sequence[Msg]) -> None:
@@ -69,10 +73,10 @@ class Batch:
 
         Messages that were held meet again and are handled together once more.
         """
-        self._left = len(messages)
+        self._coming = set(range(len(messages)))
         async with asyncio.TaskGroup() as tasks:
-            for message in messages:
-                tasks.create_task(self._send(message))
+            for number, message in enumerate(messages):
+                tasks.create_task(self._send(number, message))
             while items := await self._met():
                 serving = tasks.create_task(self._serve(items))
                 await asyncio.wait([item.result for item in items])
@@ -81,14 +85,14 @@ class Batch:
                 await asyncio.wait({serving})
 
     async def _met(self) -> list[BatchItem[Any]]:
-        """All that are not settled, as soon as each of them has got this far; none when all are settled."""
-        while len(here := [item for item in self._items if not item.cut_off]) < self._left:
+        """All that are not done with, as soon as each of them has got this far; none when all are."""
+        while len(here := [item for item in self._items if not item.cut_off]) < len(self._coming):
             self._changed.clear()
             await self._changed.wait()
         self._items = []
         return here
 
-    async def _send(self, message: Msg) -> None:
+    async def _send(self, number: int, message: Msg) -> None:
         async def meet(incoming: Incoming[Any]) -> None:
             result = asyncio.get_running_loop().create_future()
             item: BatchItem[Any] = BatchItem(incoming.message, incoming.delivery, result, asyncio.current_task())
@@ -96,11 +100,15 @@ class Batch:
             self._changed.set()
             await item.result
 
-        try:
-            await self._pipeline.send(message, self._pipeline.to(meet))
-        finally:  # the others need not wait for it any more
-            self._left -= 1
+        def leave() -> None:
+            """The others need not wait for it any more, least of all while it is held until it can be settled."""
+            self._coming.discard(number)
             self._changed.set()
+
+        try:
+            await self._pipeline.send(message, self._pipeline.to(meet), on_handled=leave)
+        finally:
+            leave()
 
     async def _serve(self, items: list[BatchItem[Any]]) -> None:
         suspects = [item for item in items if is_suspect(item.delivery)]
@@ -108,15 +116,22 @@ class Batch:
         await asyncio.gather(*(self._serve_alone(suspect) for suspect in suspects))
 
     async def _serve_alone(self, suspect: BatchItem[Any]) -> None:
-        async with self._turns.turn(suspect.delivery):
+        try:
+            await self._turns.take(suspect.delivery)
+        except Exception as error:  # noqa: BLE001 (the error's class decides what becomes of the message)
+            suspect.fail(error)
+        else:
             await self._serve_together([suspect])
+        finally:
+            self._turns.leave(suspect.delivery)
 
     async def _serve_together(self, items: list[BatchItem[Any]]) -> None:
         items = [item for item in items if not item.cut_off]
         if not items:
             return
         try:
-            await self._handler(items)
+            with together("process together", [item.context for item in items]):
+                await self._handler(items)
         except Exception as error:  # noqa: BLE001 (the error's class decides what becomes of the messages)
             for item in items:
                 item.fail(error)

@@ -122,6 +122,12 @@ def run_again(
     return submitted(record, submission, now=now)
 
 
+def require_latest(record: DocumentRecord | None, document_id: str, version: int) -> None:
+    """Raises `SupersededError` unless this is the latest version of a document that is not deleted."""
+    if record is None or record.deleted or record.latest.version != version:
+        raise SupersededError(f"version {version} of document {document_id} is not the latest any more")
+
+
 def may_run_again(record: DocumentRecord, generation: str, *, rebuild: bool = False) -> bool:
     """Whether a generation is pending, or is the latest submission of a document that lives and has failed.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from importlib import metadata
 
@@ -46,6 +46,7 @@ class HeartbeatPublisher:
         activity: Activity,
         checks: Checks,
         state: Callable[[], ProcessState],
+        facts: Callable[[], Mapping[str, str]] = dict,
         interval_s: float = HEARTBEAT_INTERVAL_S,
     ) -> None:
         self._broker = broker
@@ -54,6 +55,7 @@ class HeartbeatPublisher:
         self._activity = activity
         self._checks = checks
         self._state = state
+        self._facts = facts
         self._interval_s = interval_s
         self._subject = subjects.health(service, settings.instance)
         self._process = psutil.Process()
@@ -98,4 +100,5 @@ class HeartbeatPublisher:
             rss_bytes=self._process.memory_info().rss,
             cpu_s=cpu.user + cpu.system,
             checks=self._checks.results,
+            facts=dict(self._facts()),
         )

@@ -7,29 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-import nats.errors
-
 from messaging.broker import Broker
-from messaging.cancelling import heeding_cancellation
 from messaging.client import HeaderedClient
-from messaging.stored import Stored, unreadable
+from messaging.jetstream_api import JetStreamApi, refused
+from messaging.stored import Stored
 
 AT_ONCE = 32
 """Most requests for latest messages that are under way at once."""
 
-ASK_AGAIN_S = 1.0
-"""How long an unanswered request is waited for before it is repeated."""
-
 SUBJECTS_PER_REPLY = 100_000
 """How many subjects the broker tells at once (nats-server, JSMaxSubjectDetails)."""
 
-_MESSAGE_GET = "$JS.API.STREAM.MSG.GET"
 _ERR_NO_MESSAGE = 10037
 
 
@@ -37,7 +30,7 @@ class LeaderReads:
     """Reads as `Storage` offers them, and what else the leader alone tells."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        self._api = JetStreamApi(broker)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         return await self._get(stream, {"last_by_subj": subject})
@@ -82,35 +75,15 @@ class LeaderReads:
 
     async def info(self, stream: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """The stream's own information."""
-        reply = await self._ask(f"$JS.API.STREAM.INFO.{stream}", stream, request)
-        if "error" in reply:
-            raise unreadable(stream, reply["error"].get("description", "unknown"))
-        return reply
+        return await self._api.told(f"STREAM.INFO.{stream}", stream, request)
 
     async def _get(self, stream: str, request: Mapping[str, Any]) -> Stored | None:
-        reply = await self._ask(f"{_MESSAGE_GET}.{stream}", stream, request)
+        reply = await self._api.ask(f"STREAM.MSG.GET.{stream}", stream, request)
         if (error := reply.get("error")) is None:
             return _stored(reply["message"])
         if error.get("err_code") == _ERR_NO_MESSAGE:
             return None
-        raise unreadable(stream, error.get("description", "unknown"))
-
-    async def _ask(self, subject: str, stream: str, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Asked anew every second: while a new leader is elected nobody answers, and a request is not kept for it."""
-        body, left_s = json.dumps(request).encode(), self._broker.publish_timeout_s
-        while True:
-            wait_s = min(ASK_AGAIN_S, left_s)
-            try:
-                asked = self._broker.nc.request(subject, body, timeout=wait_s)
-                reply: dict[str, Any] = json.loads((await heeding_cancellation(asked)).data)
-            except nats.errors.TimeoutError as error:
-                left_s -= wait_s
-                if left_s <= 0:
-                    raise unreadable(stream, f"no answer within {self._broker.publish_timeout_s:g} s") from error
-            except (nats.errors.Error, OSError) as error:
-                raise unreadable(stream, error) from error
-            else:
-                return reply
+        raise refused(stream, error)
 
 
 def _stored(message: Mapping[str, Any]) -> Stored:

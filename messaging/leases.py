@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -30,6 +31,14 @@ class LeaseLostError(TransientError):
     """The lease could not be renewed in time; what was done under it was cut off."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A lease that is held. `revision` is that of its acquisition, whatever renewals follow: a later holder's is larger."""
+
+    name: str
+    revision: int
+
+
 class Leases:
     """Leases by name, in the KV bucket `leases`, whose keys age out unless they are renewed.
 
@@ -44,9 +53,14 @@ class Leases:
         self._holder = f"{holder} ({new_id()})".encode()
         self._ttl_s = bucket.ttl_s
 
+    @property
+    def ttl_s(self) -> float:
+        """After how long a lease ends that nobody renews."""
+        return self._ttl_s
+
     @asynccontextmanager
-    async def held(self, name: str) -> AsyncIterator[None]:
-        """Hold a lease during the body.
+    async def held(self, name: str) -> AsyncIterator[Lease]:
+        """Hold a lease during the body, which is given what it holds.
 
         Raises `LeaseHeldError` when another has it, and `LeaseLostError` from the body, which is cancelled then, when it
         can no longer be renewed.
@@ -60,7 +74,7 @@ class Leases:
         try:
             async with limit:
                 renewing = asyncio.create_task(self._renew(name, renewal, limit), name=f"lease {name}")
-                yield
+                yield Lease(name=name, revision=revision)
         except TimeoutError as error:
             if not limit.expired():
                 raise

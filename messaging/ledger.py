@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from contracts import topology
 from contracts.documents import DocumentRecord, Failure, Metadata, Plan
 from contracts.errors import TransientError
@@ -21,8 +19,9 @@ from contracts.identifiers import ANONYMOUS
 from messaging import generations, succession
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
-from messaging.buckets import Bucket, Entry, StaleRevisionError
+from messaging.buckets import Bucket, StaleRevisionError
 from messaging.generations import DocumentNotFoundError, IllegalTransitionError, Submission, SupersededError
+from messaging.ledger_records import Unreadable, UnreadableRecordError, known_of, record_of
 from messaging.storage import Storage, StreamResetError
 
 MAX_TRIES = 40
@@ -39,10 +38,6 @@ Rule = Callable[[DocumentRecord | None, datetime], DocumentRecord]
 
 class LedgerContentionError(TransientError):
     """The record was changed by others each time it was to be written; nothing was changed. Try again later."""
-
-
-class UnreadableRecordError(TransientError):
-    """A ledger record that this release cannot read, most likely written by a newer one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +61,6 @@ class Change:
 
     revision: int
     record: DocumentRecord
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """A record that is there and cannot be read by this release."""
-
-    tenant: str
-    document_id: str
-    reason: str
 
 
 class DocumentLedger:
@@ -114,12 +100,14 @@ class DocumentLedger:
         size_bytes: int,
         metadata: Metadata | None = None,
         principal: str = ANONYMOUS,
+        after_version: int | None = None,
         replacing: str | None = None,
         rebuild: bool = False,
     ) -> Submitted:
         """Enter a submission whose content is uploaded under `generation`.
 
-        When the latest generation has the same content and is pending or visible, nothing is changed. `replacing` names
+        When the latest generation has the same content and is pending or visible, nothing is changed. `after_version`
+        must be the latest one, if given: raises `SupersededError` when it is not. `replacing` names
         a generation that is to be run again as this one; raises `SupersededError` when `generations.may_run_again` says
         no.
         """
@@ -137,6 +125,8 @@ class DocumentLedger:
         def rule(record: DocumentRecord | None, now: datetime) -> DocumentRecord:
             if replacing is not None:
                 return generations.run_again(record, replacing, submission, now=now, rebuild=rebuild)
+            if after_version is not None:
+                generations.require_latest(record, document_id, after_version)
             same = generations.same_run(record, submission)
             return record if same and record else generations.submitted(record, submission, now=now)
 
@@ -215,15 +205,20 @@ class DocumentLedger:
     async def records(self) -> AsyncIterator[DocumentRecord | Unreadable]:
         """Every record there is, tombstones included, in the order in which they were last changed."""
         async for stored in self._bucket.storage.every(self._bucket.stream, self._bucket.subject(">")):
-            record = _known_of(self._bucket.entry(stored))
+            record = known_of(self._bucket.entry(stored))
             if record is not None:
                 yield record
 
     async def known(self, documents: Iterable[DocumentKey]) -> dict[DocumentKey, DocumentRecord | Unreadable]:
         """As `get_many` for several tenants, with records that this release cannot read in their places."""
         entries = await self._bucket.get_many([_key(*document) for document in dict.fromkeys(documents)])
-        records = [record for entry in entries if (record := _known_of(entry)) is not None]
+        records = [record for entry in entries if (record := known_of(entry)) is not None]
         return {(record.tenant, record.document_id): record for record in records}
+
+    async def epoch(self, tenant: str) -> str:
+        """What changes with every change of a tenant's documents, and never comes again."""
+        newest = await self._bucket.storage.last(self._bucket.stream, self._bucket.subject(_key(tenant, ">")))
+        return "" if newest is None else f"{newest.sequence} {newest.stored_at.isoformat()}"
 
     async def revision(self) -> int:
         """The newest revision: who has seen it in `changes` has seen all that was there."""
@@ -258,26 +253,6 @@ class DocumentLedger:
 
 def _key(tenant: str, document_id: str) -> str:
     return f"{tenant}.{document_id}"
-
-
-def _known_of(entry: Entry) -> DocumentRecord | Unreadable | None:
-    try:
-        return record_of(entry)
-    except UnreadableRecordError as error:
-        tenant, _, document_id = entry.key.partition(".")
-        return Unreadable(tenant=tenant, document_id=document_id, reason=str(error))
-
-
-def record_of(entry: Entry | None) -> DocumentRecord | None:
-    """Read an entry of the ledger's bucket. Raises `UnreadableRecordError`."""
-    if entry is None or entry.value is None:
-        return None
-    try:
-        return DocumentRecord.model_validate_json(entry.value)
-    except ValidationError as error:
-        raise UnreadableRecordError(
-            f"the ledger record {entry.key} cannot be read by this release: upgrade it ({error.error_count()} errors)"
-        ) from error
 
 
 __all__ = [

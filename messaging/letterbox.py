@@ -20,6 +20,7 @@ from messaging.deadletters import HEADER_TRUNCATED, published_at
 from messaging.deadlines import budget_s
 from messaging.ledger import SupersededError
 from messaging.storage import Storage, Stored
+from messaging.stored import without_orders
 from messaging.submissions import Submissions
 from messaging.terminals import Terminals
 from messaging.uploads import UploadMissingError
@@ -210,9 +211,13 @@ class Letterbox:
             )
 
     async def _publish(self, kept: Kept) -> None:
-        """The very message, but for its id: under its old one the broker might take it for a repetition."""
+        """The very message, but for its id: under its old one the broker might take it for a repetition.
+
+        It begins anew: if it should be delivered no more, it is put into its queue once more.
+        """
         letter = kept.letter
-        headers = {name: value for name, value in letter.headers.items() if not name.lower().startswith("nats-")}
+        headers = without_orders(letter.headers)
+        headers.pop(subjects.HEADER_REQUEUED, None)
         await self._broker.publish_bytes(
             letter.subject,
             bytes(letter.payload),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -40,3 +41,12 @@ async def listening(
         if not broker.nc.is_closed:
             for subscription in subscriptions:
                 await subscription.unsubscribe()
+
+
+async def woken_within(woken: asyncio.Event, timeout_s: float) -> bool:
+    """Whether somebody who listens set `woken` in time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await woken.wait()
+    except TimeoutError:
+        return False

@@ -65,6 +65,7 @@ class PullSubscription:
         self._at_rest = asyncio.Event()
         self._at_rest.set()
         self._closed = False
+        self._paused = False
         self._sub: Subscription | None = None
 
     async def open(self) -> None:
@@ -79,14 +80,26 @@ class PullSubscription:
         if batch < self._batch:
             raise nats.errors.TimeoutError
         if not self._closed and not self._arrived:
-            await self._first()
-        if self._arrived and self._batch > 1 and not self._closed:
+            await (self._rest() if self._paused else self._first())
+        if self._arrived and self._batch > 1 and not self._closed and not self._paused:
             await self._ask(self._batch - 1, self._gather_s)
         if self._arrived:
             return [self._arrived.popleft() for _ in range(len(self._arrived))]
         if self._closed:
             await asyncio.Event().wait()
         raise nats.errors.TimeoutError
+
+    async def pause(self) -> None:
+        """Ask for nothing until `resume()`; return when the open request has been answered or has ended.
+
+        Whatever arrives all the same is handed over as usual.
+        """
+        self._paused = True
+        await self._request_ended()
+
+    def resume(self) -> None:
+        self._paused = False
+        self._wake.set()
 
     async def close(self) -> None:
         """Ask for nothing more, and return when the open request has been answered or has ended (after `PULL_S`).
@@ -97,15 +110,25 @@ class PullSubscription:
         if self._closed:
             return
         self._closed = True
+        self._wake.set()
         if self._sub is None or not self._nc.is_connected:
             return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._at_rest.wait(), max(PULL_S, self._gather_s) + GRACE_S)
+        await self._request_ended()
         await self._sub.unsubscribe()
 
     async def unsubscribe(self) -> None:
         """FastStream's name for `close`."""
         await self.close()
+
+    async def _request_ended(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._at_rest.wait(), max(PULL_S, self._gather_s) + GRACE_S)
+
+    async def _rest(self) -> None:
+        """Until there is something to hand over (an answer that was late), or to ask for again."""
+        while self._paused and not self._arrived and not self._closed:
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _first(self) -> None:
         if self._nc.is_connected:

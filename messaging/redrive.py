@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -12,6 +13,8 @@ from contracts.errors import TransientError
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 5.0
+NOW_S = 1.0
+"""How long a caller waits for the first try."""
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +38,12 @@ class Redrive:
         self._own(what, effect, asyncio.Event())
 
     async def now_or_later(self, what: str, effect: Callable[[], Awaitable[object]]) -> None:
-        """As `later`, and wait for the first try. It goes on when the caller is cancelled."""
+        """As `later`, and wait for the first try, up to `NOW_S`. It goes on when the caller is cancelled."""
         tried = asyncio.Event()
         self._own(what, effect, tried)
-        await tried.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(NOW_S):
+                await tried.wait()
 
     async def close(self) -> None:
         """Cancel what is still to be done."""

@@ -18,14 +18,14 @@ NEWER_SCHEMA_DELAY_S = 10.0
 
 
 def handler_attempts(consumer: topology.Consumer) -> float:
-    """How many deliveries are handed to the handler; infinite where deliveries are unlimited.
+    """How often a message is handed to the handler; infinite where deliveries are unlimited.
 
-    The last delivery of a consumer is kept back: a message that reaches it has ended every attempt without a word (the
-    process died each time), or could not be dead-lettered before, and is dead-lettered without being tried again.
+    The last delivery of a consumer is kept back: a message that reaches it never came to an end (the process died each
+    time), or could not be dead-lettered before, and is dead-lettered without being tried again.
     """
     if consumer.max_deliver < 1:
         return math.inf
-    return max(1, consumer.max_deliver - 1)
+    return min(consumer.attempts, max(1, consumer.max_deliver - 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,30 +12,46 @@ import nats.errors
 import structlog
 
 from contracts import topology
-from contracts.errors import WaggleError
-from contracts.health import HEARTBEAT_INTERVAL_S, ProcessState
+from contracts.errors import PermanentError, WaggleError
+from contracts.health import EXIT_CONFIGURATION, HEARTBEAT_INTERVAL_S, ProcessState
+from contracts.metrics import METRICS_INTERVAL_S
 from contracts.settings import ProcessSettings
 from contracts.settings_source import ConfigurationError
 from messaging.activity import Activity
+from messaging.attempts import Attempts
 from messaging.binding import Binding
 from messaging.breaker import Breaker, Probing
 from messaging.breakers import Breakers
 from messaging.broker import Broker
 from messaging.carrier import Carrier
 from messaging.checks import Checks
+from messaging.control import ControlOffice, WorkerDuties
+from messaging.control.duties import Forget, Reread
 from messaging.errors import BrokerUnavailableError
-from messaging.heartbeats import HeartbeatPublisher, release
-from messaging.pipeline import Pipeline, middlewares
+from messaging.heartbeats import HeartbeatPublisher
+from messaging.pipeline import SETTLING_S, Pipeline, middlewares
+from messaging.progress import LOOK_S, UNLIMITED_S, Progress, Waiting
 from messaging.provisioning import ensure_consumer
+from messaging.retries import handler_attempts
+from messaging.samples import MetricsPublisher
+from messaging.self_measurement import process_telemetry
+from messaging.stack_dumps import answer_dump_signal, stack_file
+from messaging.suspicion import Turns
 from messaging.watchdog import INTERVAL_S, Watchdog
-from observability.telemetry import Telemetry, start_telemetry
+from observability.telemetry import Telemetry
 
 BEAT_INTERVAL_S = HEARTBEAT_INTERVAL_S
+SAMPLE_INTERVAL_S = METRICS_INTERVAL_S
 WATCH_INTERVAL_S = INTERVAL_S
+WAITING_INTERVAL_S = LOOK_S
 RETRY_S = 1.0
 BROKER_PROBING = Probing(first_pause_s=0.25, max_pause_s=1.0, timeout_s=2.0)
 """A look at the broker costs one small request, and all waits for it."""
 HOOK_TIMEOUT_S = 10.0
+HAND_BACK_S = 5.0
+"""How long messages whose handling was broken off may take to go back to the broker."""
+
+EXIT_FAILED = 1
 
 Hook = Callable[[], Awaitable[None]]
 T = TypeVar("T")
@@ -57,6 +73,10 @@ class Parts:
     checks: Checks = field(default_factory=Checks)
     breakers: Breakers = field(default_factory=Breakers)
     activity: Activity = field(default_factory=Activity)
+    facts: dict[str, str] = field(default_factory=dict)
+    beat: Hook | None = None
+    caches: list[Forget] = field(default_factory=list)
+    rereads: list[Reread] = field(default_factory=list)
     broker: Broker | None = None
     telemetry: Telemetry | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -69,34 +89,28 @@ class Running:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._state = ProcessState.STARTING
-        self._failed = False
+        self._exit_code = 0
         self._carrier = Carrier(parts.activity)
         self._owned: list[asyncio.Task[None]] = []
+        self._stack_file = stack_file(parts.service, parts.settings)
 
     async def run(self, *, handle_signals: bool) -> int:
         """See `WorkerApp.run`."""
+        telemetry = self._parts.telemetry = process_telemetry(self._parts.service, self._parts.settings)
         loop = asyncio.get_running_loop()
         signals = (signal.SIGTERM, signal.SIGINT) if handle_signals else ()
+        if handle_signals:
+            answer_dump_signal(self._stack_file)
         for number in signals:
             loop.add_signal_handler(number, self._parts.stopping.set)
-        telemetry = self._parts.telemetry = self._telemetry()
         try:
             await self._connected(telemetry)
         finally:
             for number in signals:
                 loop.remove_signal_handler(number)
             await asyncio.to_thread(telemetry.shutdown)
-        log.info("stopped", service=self._parts.service, failed=self._failed)
-        return int(self._failed)
-
-    def _telemetry(self) -> Telemetry:
-        settings = self._parts.settings
-        return start_telemetry(
-            service=self._parts.service,
-            instance=settings.instance,
-            version=release(),
-            otlp_endpoint=settings.otlp_endpoint,
-        )
+        log.info("stopped", service=self._parts.service, exit_code=self._exit_code)
+        return self._exit_code
 
     async def _connected(self, telemetry: Telemetry) -> None:
         settings = self._parts.settings
@@ -105,6 +119,7 @@ class Running:
         if broker is None:
             return
         self._parts.broker = broker
+        broker.measure(telemetry)
         try:
             async with asyncio.TaskGroup() as tasks:
                 await self._live(broker, telemetry, tasks)
@@ -118,23 +133,59 @@ class Running:
             settings=self._parts.settings,
             activity=self._parts.activity,
             checks=self._parts.checks,
-            state=lambda: self._state,
+            state=self._told_state,
+            facts=lambda: self._parts.facts,
             interval_s=BEAT_INTERVAL_S,
         )
+        self._parts.beat = heartbeats.publish
+        samples = MetricsPublisher(
+            broker,
+            telemetry,
+            service=self._parts.service,
+            instance=self._parts.settings.instance,
+            interval_s=SAMPLE_INTERVAL_S,
+        )
         self._own(tasks, "heartbeats", heartbeats.run())
-        self._own(tasks, "checks", self._parts.checks.run())
+        self._own(tasks, "metrics", samples.run())
+        self._own(tasks, "control", self._office(broker).run())
         try:
             if await self._unless_stopped(self._start(broker, telemetry)):
                 self._work(broker, telemetry, tasks)
-                await self._unless_stopped(self._parts.checks.look())  # what was seen while starting no longer holds
+                await self._unless_stopped(self._parts.checks.looked.wait())
                 await heartbeats.publish()
                 await self._parts.stopping.wait()
         finally:
             self._state = ProcessState.DRAINING
             await heartbeats.publish()
             await self._drain()
+            await samples.publish_last()
             for task in self._owned:
                 task.cancel()
+
+    def _told_state(self) -> ProcessState:
+        paused = self._carrier.paused and self._state is ProcessState.READY
+        return ProcessState.PAUSED if paused else self._state
+
+    def _office(self, broker: Broker) -> ControlOffice:
+        parts = self._parts
+        duties = WorkerDuties(
+            self._carrier,
+            parts.activity,
+            broker.clock,
+            self._stack_file,
+            state=self._told_state,
+            consumers=lambda: [binding.consumer.durable for binding in parts.bindings],
+            caches=parts.caches,
+            rereads=parts.rereads,
+        )
+        return ControlOffice(
+            broker,
+            duties.all(),
+            service=parts.service,
+            instance=parts.settings.instance,
+            state=self._told_state,
+            in_flight=lambda: parts.activity.in_flight,
+        )
 
     async def _start(self, broker: Broker, telemetry: Telemetry) -> bool:
         """False when a hook failed or the consumers cannot be had."""
@@ -144,11 +195,12 @@ class Running:
             await self._bind(broker, telemetry)
         except (WaggleError, ConfigurationError) as error:
             log.error("could not start", service=self._parts.service, reason=str(error))  # noqa: TRY400 (it says all)
+            self._fail(EXIT_CONFIGURATION if isinstance(error, PermanentError | ConfigurationError) else EXIT_FAILED)
         except Exception:
             log.exception("could not start", service=self._parts.service)
+            self._fail()
         else:
             return True
-        self._fail()
         return False
 
     async def _bind(self, broker: Broker, telemetry: Telemetry) -> None:
@@ -157,10 +209,11 @@ class Running:
         self._parts.breakers.add(broker_breaker)
         self._parts.breakers.measure(telemetry.meter)
         for binding in bindings:
+            turns = Turns(Attempts(broker), allowed=handler_attempts(binding.consumer))
             steps = middlewares(
-                binding.handling, broker, self._parts.activity, telemetry, broker_breaker=broker_breaker
+                binding.handling, broker, self._parts.activity, telemetry, broker_breaker=broker_breaker, turns=turns
             )
-            binding.carry(self._carrier, Pipeline(binding.consumer, steps))
+            binding.carry(self._carrier, Pipeline(binding.consumer, steps, turns))
         self._parts.bindings[:] = bindings
         await self._carrier.start_on(broker.nc)
 
@@ -177,12 +230,28 @@ class Running:
         consumers = [binding.consumer for binding in self._parts.bindings]
         watchdog = Watchdog(broker, consumers, self._parts.table, meter=telemetry.meter, interval_s=WATCH_INTERVAL_S)
         self._own(tasks, "watchdog", watchdog.run())
+        if consumers:
+            progress = self._progress()
+            self._parts.checks.add_present(progress.check)
+            waiting = Waiting(broker, consumers, progress, interval_s=WAITING_INTERVAL_S)
+            self._own(tasks, "progress", waiting.run())
         self._own(tasks, "breakers", self._parts.breakers.run())
+        self._own(tasks, "checks", self._parts.checks.run())  # what they look at was made by the start-up hooks
         for name, work in self._parts.background:
             self._own(tasks, name, work())
         self._state = ProcessState.READY
         self._parts.ready.set()
         log.info("ready", service=self._parts.service, consumers=[consumer.durable for consumer in consumers])
+
+    def _progress(self) -> Progress:
+        """Without a setting nothing is stuck for as long as beats for a message may go on."""
+        limits = [binding.handling.time_limit_s for binding in self._parts.bindings]
+        longest_s = max(UNLIMITED_S if limit_s is None else limit_s + SETTLING_S for limit_s in limits)
+        return Progress(
+            self._parts.activity,
+            limit_s=self._parts.settings.stuck_after_s or longest_s,
+            paused=lambda: self._carrier.paused,
+        )
 
     async def _drain(self) -> None:
         self._parts.breakers.release()
@@ -192,6 +261,7 @@ class Running:
         if not await self._parts.activity.wait_idle(timeout_s=self._parts.settings.drain_timeout_s):
             log.warning("work in hand goes back to the broker", in_flight=self._parts.activity.in_flight)
         await self._carrier.stop()
+        await self._parts.activity.wait_idle(timeout_s=HAND_BACK_S)
         for hook in self._parts.shutdown:
             await self._shut(hook)
 
@@ -201,7 +271,7 @@ class Running:
                 await hook()
         except Exception:
             log.exception("a shut-down hook failed", service=self._parts.service)
-            self._failed = True
+            self._fail()
 
     def _own(self, tasks: asyncio.TaskGroup, name: str, work: Awaitable[None]) -> None:
         self._owned.append(tasks.create_task(self._watched(name, work), name=name))
@@ -213,8 +283,8 @@ class Running:
             log.exception("background work failed, stopping", work=name)
             self._fail()
 
-    def _fail(self) -> None:
-        self._failed = True
+    def _fail(self, exit_code: int = EXIT_FAILED) -> None:
+        self._exit_code = self._exit_code or exit_code
         self._parts.stopping.set()
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T | None:

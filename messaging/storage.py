@@ -14,18 +14,15 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TypeVar
 
-import nats.errors
-import nats.js.errors
-
 from contracts.errors import TransientError
 from messaging.broker import Broker
-from messaging.cancelling import heeding_cancellation
 from messaging.clock import parse_time
 from messaging.direct_reads import DirectReads, NobodyAnswersError
 from messaging.errors import BrokerUnavailableError
+from messaging.jetstream_api import JetStreamApi, refused
 from messaging.leader_reads import LeaderReads
-from messaging.live import Live, listening
-from messaging.stored import Stored, unreadable
+from messaging.live import Live, listening, woken_within
+from messaging.stored import Stored
 
 POLL_S = 1.0
 """How often a follower looks by itself, should a wake-up have been lost."""
@@ -48,6 +45,7 @@ class Storage:
         self._broker = broker
         self._direct = DirectReads(broker)
         self._leader = LeaderReads(broker)
+        self._api = JetStreamApi(broker)
         self._led: set[str] = set()
 
     async def last(self, stream: str, subject: str) -> Stored | None:
@@ -70,16 +68,17 @@ class Storage:
         """The message with this sequence, or None when the stream does not hold it (any more)."""
         return await self._read(stream, lambda reads: reads.at(stream, sequence))
 
+    async def holds(self, stream: str, stored: Stored) -> bool:
+        """Whether the stream still holds this very message: sequences begin anew where a stream is made anew."""
+        known = await self.at(stream, stored.sequence)
+        return known is not None and known.stored_at == stored.stored_at
+
     async def remove(self, stream: str, sequence: int) -> None:
         """Remove one message; one that is gone already is no error."""
         self._require_connection(stream)
-        try:
-            await heeding_cancellation(self._broker.js.delete_msg(stream, sequence))
-        except nats.js.errors.APIError as error:
-            if await self.at(stream, sequence) is not None:
-                raise unreadable(stream, error) from error
-        except (nats.errors.Error, OSError) as error:
-            raise unreadable(stream, error) from error
+        reply = await self._api.ask(f"STREAM.MSG.DELETE.{stream}", stream, {"seq": sequence})
+        if "error" in reply and await self.at(stream, sequence) is not None:
+            raise refused(stream, reply["error"])
 
     async def count(self, stream: str, subject: str) -> int:
         """How many messages of a subject (wildcards allowed) the stream holds."""
@@ -123,18 +122,22 @@ class Storage:
                     yield message
                     after, since = message.sequence, None
                 pause_s = 0 if len(batch) == limit else poll_s if batch else min(2 * pause_s, poll_s)
-                if await _woken_within(woken, pause_s):
+                if await woken_within(woken, pause_s):
                     pause_s = SETTLE_S
                     await asyncio.sleep(SETTLE_S)
 
-    async def purge(self, stream: str, subject: str, *, up_to: int | None = None) -> None:
-        """Remove all messages of a subject (wildcards allowed), or those up to a sequence."""
+    async def purge(self, stream: str, subject: str, *, up_to: int | None = None) -> int:
+        """Remove all messages of a subject (wildcards allowed), or those up to a sequence; how many there were."""
         self._require_connection(stream)
-        after = None if up_to is None else up_to + 1
-        try:
-            await heeding_cancellation(self._broker.js.purge_stream(stream, subject=subject, seq=after))
-        except (nats.errors.Error, OSError) as error:
-            raise unreadable(stream, error) from error
+        up_to_here = {} if up_to is None else {"seq": up_to + 1}
+        reply = await self._api.told(f"STREAM.PURGE.{stream}", stream, {"filter": subject, **up_to_here})
+        return int(reply["purged"])
+
+    async def size(self, stream: str) -> tuple[int, int]:
+        """How many messages the stream holds, and their bytes."""
+        self._require_connection(stream)
+        state = (await self._leader.info(stream, {}))["state"]
+        return int(state["messages"]), int(state["bytes"])
 
     @property
     def _connections(self) -> int:
@@ -147,10 +150,7 @@ class Storage:
     async def last_sequence(self, stream: str) -> int:
         """The sequence of the newest message a stream has stored, 0 when it never had one."""
         self._require_connection(stream)
-        try:
-            return int((await heeding_cancellation(self._broker.js.stream_info(stream))).state.last_seq)
-        except (nats.errors.Error, OSError) as error:
-            raise unreadable(stream, error) from error
+        return int((await self._leader.info(stream, {}))["state"]["last_seq"])
 
     async def subjects(self, stream: str, subject: str) -> dict[str, int]:
         """The subjects that match a pattern, each with its number of messages."""
@@ -188,14 +188,6 @@ class Storage:
 
         async with listening(self._broker, *([] if subject is None else [subject]), hear=wake):
             yield woken
-
-
-async def _woken_within(woken: asyncio.Event, timeout_s: float) -> bool:
-    try:
-        async with asyncio.timeout(timeout_s):
-            return await woken.wait()
-    except TimeoutError:
-        return False
 
 
 __all__ = ["Storage", "Stored", "StreamResetError"]

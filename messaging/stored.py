@@ -40,7 +40,14 @@ class Stored:
         return {name: value for name, value in self.headers.items() if name not in _ADDED_HEADERS}
 
 
+def without_orders(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers for publishing a message anew: those that tell the broker what to do, its id among them, were for the first time."""
+    return {name: value for name, value in headers.items() if not name.lower().startswith("nats-")}
+
+
 def unreadable(stream: str, why: object) -> BrokerUnavailableError:
     """The error of a read that was not answered, or with an error."""
     missing = isinstance(why, nats.js.errors.NotFoundError) or why == "stream not found"
-    return BrokerUnavailableError(f"{stream} cannot be read: {'it is not provisioned' if missing else why}")
+    return BrokerUnavailableError(
+        f"{stream} cannot be read: {'it is not there, run `waggle provision`' if missing else why}"
+    )

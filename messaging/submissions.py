@@ -56,11 +56,13 @@ class Submissions:
         max_bytes: int,
         metadata: Metadata | None = None,
         principal: str = ANONYMOUS,
+        after_version: int | None = None,
     ) -> Submitted:
         """Submit a document's content; when this returns, it will end ready, superseded, deleted or failed.
 
         Without a `document_id` it is a new document. The same content, name and metadata as the latest submission
-        start nothing (`Submitted.unchanged`). Raises `UploadTooLargeError`; `StreamFullError` when the work queue or
+        start nothing (`Submitted.unchanged`). With `after_version` only while that is the latest, else raises
+        `SupersededError`. Raises `UploadTooLargeError`; `StreamFullError` when the work queue or
         the object store is full (nothing is then going on); and `BrokerUnavailableError` when the broker is away: then
         the submission may still happen, and submitting it again under the same id is safe.
         """
@@ -80,6 +82,7 @@ class Submissions:
                     size_bytes=stored.size_bytes,
                     metadata=metadata,
                     principal=principal,
+                    after_version=after_version,
                 ),
             )
         )

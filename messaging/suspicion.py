@@ -2,57 +2,70 @@
 
 A message that kills its process takes with it whatever else that had in hand, and all of it comes again at the same time:
 together they would use up their deliveries and be given up together. So what was delivered before without an end is
-handled by itself, in an order that turns round with every delivery: whatever stood behind the culprit stands before it
-the next time, and is done before it strikes again.
+handled by itself, and whoever was tried least goes first. What is tried is recorded before it begins, so that whatever
+stood behind a culprit stands before it the next time and is done before it strikes again, however many culprits there are.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
+from contracts.errors import ErrorCode, PermanentError
+from messaging.attempts import Attempts
 from messaging.delivery import Delivery
-
-UNSUSPECTED_DELIVERIES = 2
-"""One repetition says nothing: processes end for many reasons, and most that comes again is in a hurry."""
 
 GATHER_S = 0.5
 """What died together comes again together: within this time all of it is here, and the order can be told."""
 
-
-def is_suspect(delivery: Delivery) -> bool:
-    """Whether the message is to be handled by itself."""
-    return delivery.attempt > UNSUSPECTED_DELIVERIES
+_Id = tuple[int, int]
 
 
 class Turns:
-    """Suspects of one process, one at a time."""
+    """Suspects of one consumer in one process, one at a time."""
 
-    def __init__(self, *, gather_s: float = GATHER_S) -> None:
+    def __init__(self, attempts: Attempts, *, allowed: float, gather_s: float = GATHER_S) -> None:
+        self.attempts = attempts
+        self._allowed = allowed
         self._gather_s = gather_s
-        self._here: list[Delivery] = []
-        self._served: Delivery | None = None
-        self._changed = asyncio.Condition()
+        self._here: dict[_Id, int] = {}
+        self._served: _Id | None = None
+        self._changed = asyncio.Event()
 
-    @asynccontextmanager
-    async def turn(self, suspect: Delivery) -> AsyncIterator[None]:
-        """Run the body when it is this suspect's turn."""
-        self._here.append(suspect)
+    async def take(self, suspect: Delivery) -> None:
+        """Return when it is this suspect's turn; it lasts until `leave`.
+
+        Raises `PermanentError` when its attempts are used up, and `BrokerUnavailableError`; it has left then.
+        """
         try:
+            self._here[_id(suspect)] = await self.attempts.made(suspect)
             await asyncio.sleep(self._gather_s)
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._served is None and min(self._here, key=_place) is suspect)
-                self._served = suspect
-            yield
-        finally:
-            self._here = [other for other in self._here if other is not suspect]
-            if self._served is suspect:
-                self._served = None
-            async with self._changed:
-                self._changed.notify_all()
+            await self._served_next(_id(suspect))
+            self._require_allowed(await self.attempts.begin(suspect))
+        except BaseException:
+            self.leave(suspect)
+            raise
+
+    def leave(self, suspect: Delivery) -> None:
+        """Let the next one have its turn, if it was this one's. Anybody may leave at any time."""
+        self._here.pop(_id(suspect), None)
+        if self._served == _id(suspect):
+            self._served = None
+        self._changed.set()
+
+    async def _served_next(self, suspect: _Id) -> None:
+        while self._served is not None or min(self._here, key=lambda one: (self._here[one], one)) != suspect:
+            self._changed.clear()
+            await self._changed.wait()
+        self._served = suspect
+
+    def _require_allowed(self, attempts: int) -> None:
+        if attempts > self._allowed:
+            raise PermanentError(
+                f"{self._allowed:.0f} attempts ended without an answer: the process died or was cut off each time",
+                code=ErrorCode.RETRIES_EXHAUSTED,
+            )
 
 
-def _place(suspect: Delivery) -> int:
-    """The lowest goes first."""
-    return suspect.sequence if suspect.attempt % 2 else -suspect.sequence
+def _id(suspect: Delivery) -> _Id:
+    """Without the deadline and such, which are told on the way."""
+    return suspect.sequence, suspect.attempt

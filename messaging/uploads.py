@@ -152,6 +152,19 @@ class Uploads:
         await self._storage.last_sequence(self._stream)
         await self._storage.last(self._stream, self._meta("none"))
 
+    async def probe(self) -> None:
+        """Write a chunk that belongs to no document, read it and remove it. Raises what `put` and reading raise, and
+        `DamagedUploadError` when it is not what was written.
+        """
+        subject, written = self._chunks(new_id()), b"probe"
+        try:
+            await self._publish(subject, written)
+            read = await self._storage.last(self._stream, subject)
+        finally:
+            await self._remove("the chunk of a probe", subject)
+        if read is None or read.data != written:
+            raise DamagedUploadError("the object store does not give back what was written")
+
     async def close(self) -> None:
         """Give up removals that wait for the broker."""
         await self._redrive.close()

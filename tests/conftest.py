@@ -1,10 +1,12 @@
-"""What every test may ask for: a real broker of its own."""
+"""What every test may ask for: a real broker of its own, and a Weaviate that all share."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -16,10 +18,36 @@ from messaging.broker import Broker
 from messaging.provisioning import provision
 from tests.support.topologies import brisk
 
+if TYPE_CHECKING:
+    from tests.support.weaviate_site import WeaviateSite
+
+# How long an example takes says more about what else the machine does than about the code.
+hypothesis.settings.register_profile("patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("patient")
+
+SHARED_STACK = "tests/e2e/stack/"
+"""What is tested here on one stack, which takes many seconds of processor time to start."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Where tests run in several processes, those of one file stay together, and those of the shared stack too."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return SHARED_STACK if nodeid.startswith(SHARED_STACK) else str(super()._split_scope(nodeid))
+
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
 
 @pytest.fixture(autouse=True)
 def plain_logs() -> None:
-    """Tracebacks as processes write them; structlog's own default takes a second for each."""
+    """Tracebacks as processes write them; structlog's own default takes a second for each.
+
+    Whatever set up logging before, as commands do, counts no more.
+    """
+    structlog.reset_defaults()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -70,3 +98,12 @@ def process_settings(broker_settings: BrokerSettings) -> ProcessSettings:
 def worker(process_settings: ProcessSettings, table: Topology) -> WorkerApp:
     """A worker without handlers; declare some, then `async with running(worker)`."""
     return WorkerApp(process_settings, service="tested", table=table)
+
+
+@pytest.fixture(scope="session")
+def weaviate_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeaviateSite]:
+    """A running Weaviate for all tests; each uses a collection of its own there."""
+    from tests.support.weaviate_site import running_site
+
+    with running_site(tmp_path_factory.mktemp("weaviate")) as site:
+        yield site

@@ -57,7 +57,7 @@ def demo(
     with interruptible(), _folder(keep=keep) as folder:
         stack = assemble(AllSettings.load(data_dir=folder), port=0, nats_port=0)
         try:
-            took_s = bring_up(stack, timeout_s=START_S)
+            took_s = bring_up(stack, timeout_s=START_S).took_s
             screen.print(f"The stack was ready after {took_s:.1f} s: {stack.addresses.url}\n", style="bold")
             shortcomings = asyncio.run(_journey(screen, stack))
         finally:
@@ -114,8 +114,13 @@ def _forget_settings() -> None:
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    """A folder that is removed at the end; after an error it stays, for its logs."""
+    """A folder that is removed at the end, and when somebody has seen enough; after an error it stays, for its logs."""
     folder = Path(tempfile.mkdtemp(prefix="waggle-demo-"))
-    yield folder
-    if not keep:
-        rmtree(folder)
+    try:
+        yield folder
+    except Exception:
+        keep = True
+        raise
+    finally:
+        if not keep:
+            rmtree(folder)

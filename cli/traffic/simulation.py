@@ -100,7 +100,7 @@ class Simulation:
         return outcome == "ok"
 
     async def _answered(self, document: InventedDocument) -> bool:
-        answer = await self.client.query({"query": document.question}, deadline_s=self.load.deadline_s)
+        answer = await self.client.query({"query": document.question, "cache": False}, deadline_s=self.load.deadline_s)
         return answer.status == "completed"
 
     async def _accepted(self, document: InventedDocument) -> bool:

@@ -63,11 +63,22 @@ def find(patterns: Iterable[str], *, exclude: Iterable[str] = ()) -> list[FileSo
     for pattern in patterns:
         sources = list(_expand(pattern))
         if not sources:
-            raise FileNotFoundError(f"{pattern}: there is no such file, and no file below it")
+            raise FileNotFoundError(f"{pattern}: {_why_nothing(pattern)}")
         for source in sources:
             if not _matches(source, excluded):
                 found.setdefault(source.path.resolve(), source)
     return list(found.values())
+
+
+def _why_nothing(pattern: str) -> str:
+    path = Path(pattern)
+    if path.is_dir():
+        return "the folder holds no file (hidden ones are left out)"
+    if path.exists():
+        return "this is no file that could be read to its end"
+    if "://" in pattern:
+        return "addresses are not fetched: download it, and give the file"
+    return "there is no such file or folder"
 
 
 def _expand(pattern: str) -> Iterator[FileSource]:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 
 from contracts.errors import WaggleError
 from contracts.settings import AllSettings, BrokerSettings
+from contracts.settings_source import ConfigurationError
 from deploy.checkup.finding import Finding, fail, ok, warn
 from deploy.local.addresses import RunningStack
-from deploy.local.assembly import layout_of
-from deploy.local.layout import Layout
+from deploy.local.layout import layout_of
 from deploy.local.nats_server import NatsServer, NatsServerError, find_binary
 from messaging.broker import Broker
 from messaging.drift import drift, store_probe
@@ -41,8 +41,9 @@ def program(settings: AllSettings) -> Finding:
 
 async def connection(settings: AllSettings) -> list[Finding]:
     """Version, JetStream and clock of the broker in use; one remark when none is meant to run now."""
-    running = RunningStack.read(layout_of(settings))
-    if running is None and "nats_url" not in settings.model_fields_set:
+    named = "nats_url" in settings.model_fields_set
+    running = None if named else RunningStack.read(layout_of(settings))
+    if running is None and not named:
         return [ok("broker", "not running; `waggle up` starts one")]
     url = running.nats_url if running else settings.nats_url
     try:
@@ -56,7 +57,10 @@ async def connection(settings: AllSettings) -> list[Finding]:
                 _clock(broker),
             ]
     except TimeoutError:
-        return [fail("broker", f"nobody answers at {url}", "Start it, or correct WAGGLE_NATS_URL.")]
+        advice = "Start it, or correct WAGGLE_NATS_URL." if named else "Run `waggle down`, then `waggle up`."
+        return [fail("broker", f"nobody answers at {url}", advice)]
+    except ConfigurationError as error:
+        return [fail("broker", str(error), "Correct the setting; the broker was not asked.")]
     except WaggleError as error:
         return [fail("broker", str(error), "Correct WAGGLE_NATS_USER, WAGGLE_NATS_PASSWORD or the credentials file.")]
 
@@ -68,7 +72,7 @@ def sync_interval(settings: AllSettings) -> Finding:
             "Make sure that its configuration says `jetstream { sync_interval: always }`: the default loses minutes."
         )
         return warn("sync_interval", "cannot be seen from a client of a broker that is not ours", advice)
-    layout: Layout = layout_of(settings)
+    layout = layout_of(settings)
     file = NatsServer(layout.nats).config_file
     if not file.exists():
         return ok("sync_interval", "always, once `waggle up` has written the configuration")

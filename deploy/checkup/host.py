@@ -9,11 +9,14 @@ from pathlib import Path
 
 import psutil
 
-from contracts.settings import AllSettings, EncoderKind
+from contracts.model_settings import EncoderKind, RerankerKind
+from contracts.settings import AllSettings
 from deploy.checkup.finding import Finding, fail, ok, warn
-from deploy.local import ports
+from deploy.checkup.model_folder import is_path
+from deploy.local import leftovers, ports
 from deploy.local.addresses import RunningStack
-from deploy.local.assembly import NATS_PORT, layout_of
+from deploy.local.assembly import NATS_PORT
+from deploy.local.layout import layout_of
 from workers.encoding.models import folder_of
 
 GiB = 1024**3
@@ -55,22 +58,42 @@ def disk(settings: AllSettings) -> Finding:
 
 def listening(settings: AllSettings) -> list[Finding]:
     """The ports that `waggle up` takes: free, or taken by our own stack."""
-    if RunningStack.read(layout_of(settings)) is not None:
+    layout = layout_of(settings)
+    if RunningStack.read(layout) is not None:
         return [ok("ports", "taken by the stack that runs here")]
+    if left := leftovers.find(layout):
+        advice = "Run `waggle down`, or `waggle up`, which stops them first."
+        return [
+            fail(
+                "ports", f"processes of an earlier run live without their supervisor: {', '.join(sorted(left))}", advice
+            )
+        ]
     wanted = [("gateway", settings.gateway_host, settings.gateway_port, "--port 0")]
     if "nats_url" not in settings.model_fields_set:
         wanted.append(("broker", "127.0.0.1", NATS_PORT, "--nats-port 0"))
     return [_port(*each) for each in wanted]
 
 
-def model(settings: AllSettings) -> Finding:
-    if settings.encoder is not EncoderKind.SENTENCE_TRANSFORMERS:
-        return ok("model", f"the {settings.encoder} encoder needs none")
-    folder: Path | None = folder_of(settings.encoder_model)
-    if folder is None:
-        advice = "It is looked up by name when embed starts, which needs internet or a cache: better give its folder."
-        return warn("model", f"{settings.encoder_model} is not on this host", advice)
-    return ok("model", f"{settings.encoder_model} in {folder}")
+def models(settings: AllSettings) -> list[Finding]:
+    """Of the encoder, and of the reranker if it is loaded into the retrieve worker."""
+    found = []
+    if settings.encoder is EncoderKind.SENTENCE_TRANSFORMERS:
+        found.append(_model("WAGGLE_ENCODER_MODEL", settings.encoder_model))
+    else:
+        found.append(ok("model", f"the {settings.encoder} encoder needs none"))
+    if settings.reranker is RerankerKind.CROSS_ENCODER:
+        found.append(_model("WAGGLE_RERANKER_MODEL", settings.reranker_model))
+    return found
+
+
+def _model(variable: str, name: str) -> Finding:
+    folder: Path | None = folder_of(name)
+    if folder is not None:
+        return ok("model", f"{name} in {folder}")
+    if is_path(name):
+        return fail("model", f"{variable}={name} is no folder on this host", "Give the folder of a model, or a name.")
+    advice = f"It is looked up by name when its worker starts, which needs internet or a cache: better give its folder as {variable}."
+    return warn("model", f"{name} is not on this host", advice)
 
 
 def _port(purpose: str, host: str, port: int, option: str) -> Finding:

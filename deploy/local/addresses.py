@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from deploy.local.layout import Layout
@@ -33,6 +33,10 @@ class RunningStack:
     url: str
     nats_url: str
     expected: Mapping[str, int]
+    slots: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The programs that there are of each service, in their order, started or not; the broker is none of them."""
+    host_prefix: str = ""
+    """What stands before a program's name in the id of its instance."""
 
     @classmethod
     def read(cls, layout: Layout) -> Self | None:
@@ -45,4 +49,7 @@ class RunningStack:
             return None
 
     def write(self, layout: Layout) -> None:
-        layout.state.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        """In one go: others read it while it is changed."""
+        written = layout.state.with_suffix(".new")
+        written.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        written.replace(layout.state)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from pathlib import Path
 
 from contracts.settings import AllSettings, BrokerSettings
 from deploy.local import ports
 from deploy.local.addresses import Addresses
+from deploy.local.capacity import most_replicas
 from deploy.local.errors import StackError
-from deploy.local.layout import Layout
+from deploy.local.layout import Layout, layout_of
 from deploy.local.nats_server import NatsServerError
-from deploy.local.programs import SERVICES, Fleet
+from deploy.local.programs import OBSERVER, OPERATOR, SERVICES, Fleet
 from deploy.local.stack import LocalStack, broker_command
 
 NATS_PORT = 4222
-
-
-def layout_of(settings: AllSettings) -> Layout:
-    return Layout(settings.data_dir.absolute())
+CONNECT_S = 30.0
 
 
 def assemble(
@@ -27,11 +26,12 @@ def assemble(
     replicas: Mapping[str, int] | None = None,
     port: int | None = None,
     nats_port: int = NATS_PORT,
+    connect_s: float = CONNECT_S,
 ) -> LocalStack:
-    """The stack that these settings describe; a port of 0 takes a free one.
+    """The stack that these settings describe; a port of 0 takes a free one. `connect_s` is how long a broker is waited for.
 
     With `WAGGLE_NATS_URL` set it uses that broker, otherwise it runs one of its own. Raises `StackError` when it would
-    and there is no nats-server.
+    and there is no nats-server, `ConfigurationError` for more replicas than there may be.
     """
     layout = layout_of(settings)
     addresses = _addresses(settings, port=settings.gateway_port if port is None else port, nats_port=nats_port)
@@ -39,10 +39,12 @@ def assemble(
     fleet = Fleet(
         drain_timeout_s=settings.drain_timeout_s,
         replicas=replicas or {},
+        most_replicas=most_replicas(settings.max_replicas, replicas or {}),
         broker_command=_broker_command(layout) if own_broker else None,
         # Several hosts may share a broker that is not ours: their processes must not be taken for one another.
         host_prefix="" if own_broker else f"{_host()}-",
         encoder_threads=settings.encoder_threads,
+        recovery_key=(settings.recovery_key_file or layout.recovery_key).absolute(),
     )
     broker = BrokerSettings().model_copy(update={"nats_url": addresses.nats_url})
     return LocalStack(
@@ -50,17 +52,22 @@ def assemble(
         fleet=fleet,
         addresses=addresses,
         environment=_environment(settings, layout, addresses),
-        provision=lambda: _provision(broker),
+        provision=lambda: _prepare(
+            broker, connect_s, own_key=None if settings.recovery_key_file else layout.recovery_key
+        ),
     )
 
 
 def replicas_of(options: list[str]) -> dict[str, int]:
-    """`["embed=2"]` as `{"embed": 2}`. Raises `ValueError` saying what is wrong."""
-    known = (*SERVICES, "keeper")
+    """`["embed=2"]` as `{"embed": 2}`; a stack may also have no observer and no operator. Raises `ValueError` saying what is
+    wrong.
+    """
+    known = (*SERVICES, "keeper", OBSERVER, OPERATOR)
     counts: dict[str, int] = {}
     for option in options:
         service, _, count = option.partition("=")
-        if service not in known or not count.isdecimal() or not 1 <= int(count) <= 64:
+        least = 0 if service in {OBSERVER, OPERATOR} else 1
+        if service not in known or not count.isdecimal() or not least <= int(count) <= 64:
             raise ValueError(f"{option!r} is not SERVICE=COUNT, for example embed=2; services: {', '.join(known)}")
         counts[service] = int(count)
     return counts
@@ -95,10 +102,14 @@ def _broker_command(layout: Layout) -> tuple[str, ...]:
         raise StackError(str(error)) from error
 
 
-def _provision(settings: BrokerSettings) -> None:
+def _prepare(settings: BrokerSettings, connect_s: float, *, own_key: Path | None) -> None:
+    """What has to be there before any process of ours starts: the broker's furniture, and a key if it is to be our own."""
     from deploy.local.provisioning import provision
+    from messaging.recovery import make_key
 
-    provision(settings)
+    if own_key is not None:
+        make_key(own_key)
+    provision(settings, connect_s=connect_s)
 
 
 def _host() -> str:

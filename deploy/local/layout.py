@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from contracts.settings import StateSettings
+from contracts.settings_source import ConfigurationError
 
 _LONGEST_SOCKET_PATH = 90
 """The kernel allows 107 bytes, and supervisord binds to the name with its process id appended first."""
@@ -33,6 +37,11 @@ class Layout:
     @property
     def index(self) -> Path:
         return self.data_dir / "index"
+
+    @property
+    def recovery_key(self) -> Path:
+        """What observer and operator sign and judge commands with."""
+        return self.data_dir / "recovery.key"
 
     @property
     def lock(self) -> Path:
@@ -74,10 +83,28 @@ class Layout:
     def log(self, program: str) -> Path:
         return self.logs / f"{program}.log"
 
+    def stacks(self, service: str, instance: str) -> Path:
+        """Where a process writes its stacks (`messaging.stack_dumps`)."""
+        return self.logs / f"{service}-{instance}.stacks"
+
     def pids(self) -> list[Path]:
         """The pid files of all programs that were ever started here, supervisord's own left out."""
         return sorted(path for path in self.run.glob("*.pid") if path != self.supervisor_pid)
 
     def create(self) -> None:
-        for folder in (self.run, self.logs, self.nats):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Make the folders. Raises `ConfigurationError` when that cannot be."""
+        try:
+            for folder in (self.run, self.logs, self.nats):
+                folder.mkdir(parents=True, exist_ok=True)
+                if not os.access(folder, os.W_OK):
+                    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            raise ConfigurationError(
+                f"The data folder {self.data_dir} cannot be used ({error.strerror}): set WAGGLE_DATA_DIR to a folder of "
+                "yours."
+            ) from error
+
+
+def layout_of(settings: StateSettings) -> Layout:
+    """The files of the stack that these settings name."""
+    return Layout(settings.data_dir.absolute())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,23 +12,60 @@ from pathlib import Path
 from deploy.local.layout import Layout
 
 TAIL_BYTES = 4000
+SUPERVISOR_BYTES = 64_000
+LAST_BYTES = 256 * 1024
+_EXITED = r"exited: {} \(exit status (\d+);"
 FOLLOW_POLL_S = 0.25
 
 
-def tail(layout: Layout, program: str, *, size_bytes: int = TAIL_BYTES) -> str:
-    """The end of a program's log; empty when it wrote none."""
-    file = layout.log(program)
-    if not file.exists():
-        return ""
-    with file.open("rb") as log:
-        log.seek(max(0, file.stat().st_size - size_bytes))
-        return log.read().decode(errors="replace").strip()
+class RunLogs:
+    """What is written to the logs from the moment this is made: those of earlier runs are in the same files."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._began = {file: (file.stat().st_ino, file.stat().st_size) for file in layout.logs.glob("*.log")}
+
+    def tail(self, program: str, *, size_bytes: int = TAIL_BYTES) -> str:
+        """The end of a program's log; empty when it wrote none."""
+        file = self._layout.log(program)
+        if not file.exists():
+            return ""
+        with file.open("rb") as log:
+            now = os.fstat(log.fileno())
+            log.seek(max(self._start(file, now), now.st_size - size_bytes))
+            return log.read().decode(errors="replace").strip()
+
+    def last_exit(self, program: str) -> int | None:
+        """The exit status that a program had last, None when it has not ended.
+
+        From the supervisor's log: over its socket it does not tell that of a program that ended too soon.
+        """
+        said = self.tail("supervisord", size_bytes=SUPERVISOR_BYTES)
+        found = re.findall(_EXITED.format(re.escape(program)), said)
+        return int(found[-1]) if found else None
+
+    def _start(self, file: Path, now: os.stat_result) -> int:
+        """Where this run begins in the file; one that was rotated meanwhile holds nothing else."""
+        inode, size = self._began.get(file, (0, 0))
+        return size if inode == now.st_ino and size <= now.st_size else 0
 
 
 def programs(layout: Layout, service: str | None = None) -> list[str]:
     """The programs that have a log: all, one by its name (`embed-2`), or all replicas of a service (`embed`)."""
     names = sorted(file.stem for file in layout.logs.glob("*.log"))
     return [n for n in names if service in {None, n, n.rpartition("-")[0]}]
+
+
+def last_lines(layout: Layout, program: str, count: int) -> tuple[str, ...]:
+    """The last lines of a program's log, as far as its last 256 KiB hold them; none when it wrote nothing."""
+    file = layout.log(program)
+    if not file.exists():
+        return ()
+    with file.open("rb") as log:
+        size = os.fstat(log.fileno()).st_size
+        log.seek(max(0, size - LAST_BYTES))
+        written = log.read().decode(errors="replace").splitlines()
+    return tuple(written[-count:])
 
 
 @dataclass

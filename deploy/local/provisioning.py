@@ -9,20 +9,18 @@ from deploy.local.errors import BrokerAwayError
 from messaging.broker import Broker
 from messaging.provisioning import provision as apply
 
-CONNECT_S = 30.0
 
-
-def provision(settings: BrokerSettings) -> list[str]:
+def provision(settings: BrokerSettings, *, connect_s: float) -> list[str]:
     """Make the broker match the topology table; returns what was done.
 
-    Raises `BrokerAwayError` when none answers within 30 s, `ProvisioningError` when a change is refused.
+    Raises `BrokerAwayError` when none answers within `connect_s`, `ProvisioningError` when a change is refused.
     """
-    return asyncio.run(_provision(settings))
+    return asyncio.run(_provision(settings, connect_s))
 
 
-async def _provision(settings: BrokerSettings) -> list[str]:
+async def _provision(settings: BrokerSettings, connect_s: float) -> list[str]:
     try:
-        async with asyncio.timeout(CONNECT_S):
+        async with asyncio.timeout(connect_s):
             broker = await Broker.connect(settings, name="provision", on_closed=lambda: None)
     except TimeoutError:
         raise BrokerAwayError(

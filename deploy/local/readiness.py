@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
+from contracts.health import EXIT_CONFIGURATION, CheckStatus, ProcessState
 from deploy.local.errors import StartError
-from deploy.local.logs import tail
 from deploy.local.programs import BROKER, GATEWAY
 from deploy.local.stack import LocalStack
 from deploy.local.supervision import ProcessInfo
@@ -23,21 +23,31 @@ START_ATTEMPTS = 3
 
 
 class Stage(StrEnum):
-    WAITING = "waiting"
     STARTING = "starting"
     READY = "ready"
     RESTARTING = "restarting"
 
 
+STOPPED = "STOPPED"
 _ALIVE = frozenset({"STARTING", "RUNNING"})
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failing:
+    """Something that a process depends on and that does not work; `detail` says why, and what to do."""
+
+    process: str
+    check: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
-    """How far one process has come."""
+    """How far one process has come. A ready one may still wait for something: what it says is `failing`."""
 
     name: str
     stage: Stage
+    failing: tuple[Failing, ...] = ()
 
 
 class _Attempts:
@@ -51,8 +61,11 @@ class _Attempts:
         for process in processes:
             pids = self._pids.setdefault(process.name, set())
             pids |= {process.pid} - {0}
+            has_ended = process.state == "BACKOFF" or len(pids) > 1
+            if has_ended and stack.logs.last_exit(process.name) == EXIT_CONFIGURATION:
+                raise StartError(f"{process.name} cannot start with its settings.", log=stack.logs.tail(process.name))
             if len(pids) > START_ATTEMPTS or process.state == "FATAL":
-                raise StartError(f"{process.name} ends as soon as it is started.", log=tail(stack.layout, process.name))
+                raise StartError(f"{process.name} ends as soon as it is started.", log=stack.logs.tail(process.name))
 
 
 def watch(stack: LocalStack, *, timeout_s: float) -> Iterator[list[Status]]:
@@ -65,7 +78,7 @@ def watch(stack: LocalStack, *, timeout_s: float) -> Iterator[list[Status]]:
     attempts = _Attempts()
     with httpx.Client(base_url=stack.addresses.url, timeout=REQUEST_S) as http:
         while time.monotonic() < deadline:
-            processes = stack.processes()
+            processes = [p for p in stack.processes() if p.state != STOPPED]  # spare, or stopped by somebody meanwhile
             attempts.count(stack, processes)
             statuses = _statuses(stack, processes, _members(http), ready=_gateway_ready(http))
             yield statuses
@@ -82,13 +95,12 @@ def _statuses(
     found = []
     for process in processes:
         member = members.get(f"{prefix}{process.name}", {})
-        found.append(Status(name=process.name, stage=_stage(process, member, gateway_ready=ready)))
+        stage = _stage(process, member, gateway_ready=ready)
+        found.append(Status(name=process.name, stage=stage, failing=_failing(process, member)))
     return found
 
 
 def _stage(process: ProcessInfo, member: Mapping[str, Any], *, gateway_ready: bool) -> Stage:
-    if process.state == "STOPPED":
-        return Stage.WAITING
     if process.state not in _ALIVE:
         return Stage.RESTARTING
     return Stage.READY if _is_ready(process, member, gateway_ready=gateway_ready) else Stage.STARTING
@@ -100,7 +112,18 @@ def _is_ready(process: ProcessInfo, member: Mapping[str, Any], *, gateway_ready:
         return True
     if process.name == GATEWAY:
         return gateway_ready
-    return member.get("state") == "ready" and not member.get("stale", False)
+    looked = all(check["status"] != CheckStatus.UNKNOWN for check in member.get("checks", ()))
+    return (
+        member.get("state") in {ProcessState.READY, ProcessState.PAUSED} and not member.get("stale", False) and looked
+    )
+
+
+def _failing(process: ProcessInfo, member: Mapping[str, Any]) -> tuple[Failing, ...]:
+    return tuple(
+        Failing(process=process.name, check=check["name"], detail=check.get("detail", ""))
+        for check in member.get("checks", ())
+        if check["status"] == CheckStatus.FAILING
+    )
 
 
 def _members(http: httpx.Client) -> dict[str, Mapping[str, Any]]:
@@ -121,5 +144,5 @@ def _gateway_ready(http: httpx.Client) -> bool:
 
 def _too_late(stack: LocalStack, statuses: list[Status], timeout_s: float) -> StartError:
     late = [status.name for status in statuses if status.stage is not Stage.READY]
-    log = tail(stack.layout, late[0]) if late else ""
+    log = stack.logs.tail(late[0]) if late else ""
     return StartError(f"not ready within {timeout_s:.0f} s: {', '.join(late) or 'no process'}.", log=log)

@@ -1,22 +1,21 @@
-"""The whole of Waggle on one host: broker, keeper, workers and gateway under one supervisor."""
+"""The whole of Waggle on one host: broker, keeper, workers, gateway, observer and operator under one supervisor."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 
 from deploy.local import leftovers, ports
 from deploy.local.addresses import Addresses, RunningStack
 from deploy.local.errors import AlreadyRunningError, PortTakenError, StartError
 from deploy.local.layout import Layout
-from deploy.local.logs import tail
+from deploy.local.lock import locked
+from deploy.local.logs import RunLogs
 from deploy.local.nats_server import NatsServer, find_binary
-from deploy.local.programs import BROKER, Fleet
+from deploy.local.programs import BROKER, Fleet, Group
 from deploy.local.stopping import stop
 from deploy.local.supervision import ProcessInfo, Supervisor, SupervisorGoneError, configuration
 
@@ -31,7 +30,7 @@ class LocalStack:
     """Starts and stops the processes of one data folder.
 
     `environment` is what every process gets on top of ours. `provision` brings the broker's furniture about; it is
-    called once the broker answers, before any worker starts.
+    called once the broker answers, before any worker starts. `logs` are those of this run.
     """
 
     def __init__(
@@ -47,7 +46,8 @@ class LocalStack:
         self.fleet = fleet
         self.addresses = addresses
         self.environment = environment
-        self._provision = provision
+        self.logs = RunLogs(layout)
+        self.provision = provision
         self._supervisor = Supervisor(layout)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -57,11 +57,12 @@ class LocalStack:
         Raises `AlreadyRunningError`, `PortTakenError` or `StartError`; what was started by then is stopped again.
         """
         self.layout.create()
-        with _locked(self.layout):
+        with locked(self.layout):
             self._refuse_second()
             cleared = self._clear_leftovers(on_step)
             self._check_ports(patience_s=PORT_PATIENCE_S if cleared else 0.0)
             self._write_files()
+            self.logs = RunLogs(self.layout)
             try:
                 self._start_in_order(on_step)
             except BaseException:
@@ -79,7 +80,7 @@ class LocalStack:
         try:
             return self._supervisor.processes()
         except SupervisorGoneError as error:
-            raise StartError(f"the supervisor ended: {error}", log=tail(self.layout, "supervisord")) from error
+            raise StartError(f"the supervisor ended: {error}", log=self.logs.tail("supervisord")) from error
 
     def _refuse_second(self) -> None:
         if not self._supervisor.answers():
@@ -117,22 +118,30 @@ class LocalStack:
             NatsServer(self.layout.nats, port=self.addresses.nats_port).write_config()
         text = configuration(self.layout, self.fleet.groups())
         self.layout.supervisor_config.write_text(text, encoding="utf-8")
-        RunningStack(url=self.addresses.url, nats_url=self.addresses.nats_url, expected=self.fleet.expected()).write(
-            self.layout
-        )
+        RunningStack(
+            url=self.addresses.url,
+            nats_url=self.addresses.nats_url,
+            expected=self.fleet.expected(),
+            slots=self.fleet.slots(),
+            host_prefix=self.fleet.host_prefix,
+        ).write(self.layout)
 
     def _start_in_order(self, on_step: Callable[[str], None]) -> None:
         self._start_supervisor()
         broker, others = self.fleet.broker_group(), self.fleet.waggle_groups()
         if broker is not None:
             on_step("starting the broker")
-            self._supervisor.start_group(broker.name)
+            self._start_group(broker)
             self._await_broker()
         on_step("preparing streams and buckets")
-        self._provision()
+        self.provision()
         on_step("starting the processes")
         for group in others:
-            self._supervisor.start_group(group.name)
+            self._start_group(group)
+
+    def _start_group(self, group: Group) -> None:
+        for program in group.started():
+            self._supervisor.start_program(group.name, program.name)
 
     def _start_supervisor(self) -> None:
         self.layout.supervisor_socket.unlink(missing_ok=True)
@@ -150,7 +159,7 @@ class LocalStack:
                 return
             if self._process.poll() is not None:
                 break
-        raise StartError("The supervisor did not start.", log=tail(self.layout, "supervisord"))
+        raise StartError("The supervisor did not start.", log=self.logs.tail("supervisord"))
 
     def _await_broker(self) -> None:
         for _ in _polling(BROKER_START_S):
@@ -158,7 +167,7 @@ class LocalStack:
                 return
             if any(p.name == BROKER and p.state == "FATAL" for p in self.processes()):
                 break
-        raise StartError("The broker did not start.", log=tail(self.layout, BROKER))
+        raise StartError("The broker did not start.", log=self.logs.tail(BROKER))
 
 
 def broker_command(layout: Layout) -> tuple[str, ...]:
@@ -171,13 +180,3 @@ def _polling(timeout_s: float) -> Iterator[None]:
     while time.monotonic() < deadline:
         yield
         time.sleep(POLL_S)
-
-
-@contextmanager
-def _locked(layout: Layout) -> Iterator[None]:
-    with layout.lock.open("w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise AlreadyRunningError(f"Another `waggle up` is just starting in {layout.data_dir}.") from error
-        yield

@@ -17,7 +17,7 @@ POLL_S = 0.2
 
 
 def stop(layout: Layout, *, on_progress: Callable[[list[str]], None] | None = None) -> bool:
-    """Stop the stack of a data folder: gateway, workers, keeper, broker. False when nothing ran.
+    """Stop the stack of a data folder: operator, observer, gateway, workers, keeper, broker. False when nothing ran.
 
     `on_progress` hears now and then which programs are still alive. Bounded: a process that does not end in its time is killed, and so is a supervisor that does not. What a killed
     supervisor left behind is stopped too.
@@ -49,10 +49,11 @@ def _await_end(process: psutil.Process, layout: Layout, on_progress: Callable[[l
 
 
 def _bound_s(layout: Layout) -> float:
-    """The time of every process, as if they stopped one after the other."""
-    config = layout.supervisor_config.read_text(encoding="utf-8")
-    waits = (line.split("=")[1] for line in config.splitlines() if line.startswith("stopwaitsecs"))
-    return sum(map(float, waits)) + STOP_SLACK_S
+    """Groups stop one after the other, the programs of one together: as if each held the one that takes longest."""
+    lines = layout.supervisor_config.read_text(encoding="utf-8").splitlines()
+    groups = sum(line.startswith("[group:") for line in lines)
+    waits = [float(line.split("=")[1]) for line in lines if line.startswith("stopwaitsecs")]
+    return groups * max(waits, default=0.0) + STOP_SLACK_S
 
 
 def _stop_leftovers(layout: Layout) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import http.client
 import shlex
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 from xmlrpc.client import Fault, ServerProxy
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from deploy.local.layout import Layout
 from deploy.local.programs import Group, Program, recording_pid
@@ -20,6 +21,8 @@ START_RETRIES = 60
 """Half an hour of trying: what is broken outside may come back."""
 LOG_BYTES = "10MB"
 LOG_BACKUPS = 3
+CALL_S = 10.0
+"""How long the supervisor may take to answer: it does nothing that takes longer before it does."""
 
 
 def configuration(layout: Layout, groups: Sequence[Group]) -> str:
@@ -92,15 +95,36 @@ class ProcessInfo:
     """What supervisord knows of a program. `state` is its word: STOPPED, STARTING, RUNNING, BACKOFF, FATAL, …"""
 
     name: str
+    group: str
     state: str
     pid: int
     exit_status: int
     started_at: int
+    stopped_at: int
     detail: str
 
 
 class SupervisorGoneError(Exception):
     """Nobody answers on the supervisor's socket."""
+
+
+class _Connection(http.client.HTTPConnection):
+    """To a socket in the file system. The library's own waits for ever."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__("localhost", timeout=CALL_S)
+        self._file = file
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(CALL_S)
+        self.sock.connect(self._file)
+
+
+class _Transport(SupervisorTransport):  # type: ignore[misc]  # the library has no types
+    def __init__(self, url: str) -> None:
+        super().__init__(None, None, url)
+        self._get_connection = lambda: _Connection(url.removeprefix("unix://"))
 
 
 class Supervisor:
@@ -124,26 +148,39 @@ class Supervisor:
         return [
             ProcessInfo(
                 name=p["name"],
+                group=p["group"],
                 state=p["statename"],
                 pid=p["pid"],
                 exit_status=p["exitstatus"],
                 started_at=p["start"],
+                stopped_at=p["stop"],
                 detail=p["spawnerr"] or p["description"],
             )
             for p in found
         ]
 
-    def start_group(self, name: str) -> None:
-        """Start all programs of a group without waiting for them."""
-        self._call("startProcessGroup", name, False)
+    def stop_waits(self) -> dict[str, float]:
+        """The seconds that each program may take to stop before it is killed."""
+        found = cast("list[dict[str, Any]]", self._call("getAllConfigInfo"))
+        return {p["name"]: float(p["stopwaitsecs"]) for p in found}
+
+    def start_program(self, group: str, name: str) -> None:
+        """Start a program without waiting for it; one that runs goes on. One that cannot be run is tried again, as its
+        state tells.
+        """
+        self._call("startProcess", f"{group}:{name}", False, tolerating={Faults.ALREADY_STARTED, Faults.SPAWN_ERROR})
+
+    def stop_program(self, group: str, name: str) -> None:
+        """Have a program stop without waiting for it; one that does not run stays as it is."""
+        self._call("stopProcess", f"{group}:{name}", False, tolerating={Faults.NOT_RUNNING})
 
     def shut_down(self) -> None:
         """Ask it to stop all groups in order and end."""
         self._call("shutdown")
 
-    def _call(self, method: str, *arguments: object) -> object:
+    def _call(self, method: str, *arguments: object, tolerating: Collection[int] = ()) -> object:
         # A transport keeps one connection and is not safe to reuse after an error: one for each call.
-        transport = SupervisorTransport(None, None, self._layout.supervisor_url)
+        transport = _Transport(self._layout.supervisor_url)
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
                 return getattr(proxy.supervisor, method)(*arguments)
@@ -152,4 +189,6 @@ class Supervisor:
         except Fault as fault:
             if fault.faultString.startswith("SHUTDOWN_STATE"):
                 raise SupervisorGoneError("the supervisor is shutting down") from fault
-            raise
+            if fault.faultCode not in tolerating:
+                raise
+            return None

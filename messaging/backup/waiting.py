@@ -17,7 +17,7 @@ from messaging.backup.progress import Advance, Step
 from messaging.backup.reading import StoredBackup
 from messaging.backup.rebuilding import held_back_of
 from messaging.broker import Broker
-from messaging.ledger import DocumentLedger
+from messaging.ledger import DocumentLedger, SupersededError
 from messaging.submissions import Submissions
 from messaging.uploads import Uploads
 
@@ -110,14 +110,14 @@ class Waiting:
             return True
         if record is not None and (held_back := _held_back(document, record)) is not None:
             try:
-                if await self._handed_in(document, held_back):
+                if await self._handed_in(document, held_back, after_version=record.latest.version):
                     return True
-            except TransientError:  # tried again with the next look
+            except (TransientError, SupersededError):  # looked at again: somebody may have handed in something newer
                 return True
         self._outcome.count(document.record.document_id, record)
         return False
 
-    async def _handed_in(self, document: BackedDocument, held_back: Generation) -> bool:
+    async def _handed_in(self, document: BackedDocument, held_back: Generation, *, after_version: int) -> bool:
         """Submit, as its owner did, the version that was on its way. False when the backup has no original of it."""
         for upload in document.uploads:
             if (upload.generation, upload.part) == (held_back.generation, "content"):
@@ -129,6 +129,7 @@ class Waiting:
                     max_bytes=upload.size_bytes,
                     metadata=held_back.metadata,
                     principal=held_back.principal,
+                    after_version=after_version,
                 )
                 return True
         return False

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
+from messaging.activity import Activity
 from messaging.breaker import Breaker
 from messaging.delivery import Incoming
 from messaging.errors import BackendAwayError, BrokerUnavailableError, StreamFullError
 from messaging.middlewares.base import Next
+
+HELD = (BackendAwayError, BrokerUnavailableError, StreamFullError)
+"""What is waited for, within the same delivery."""
 
 MAX_FAILED_CALLS = 3
 """Of one delivery to a backend that is away after each. A message that brings its backend down does that every time."""
@@ -22,6 +26,8 @@ BROKER_PATIENCE_S = 120.0
 FULL_FIRST_PAUSE_S = 0.5
 FULL_LONGEST_PAUSE_S = 5.0
 """Between tries to store something in a stream that is full."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -35,19 +41,22 @@ class Hold:
     manner, and so is room in a stream that is full: that is how a slow stage slows those before it.
     """
 
-    def __init__(self, broker: Breaker, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, broker: Breaker, activity: Activity, *, jitter: Callable[[], float] = random.random) -> None:
         self._broker = broker
+        self._activity = activity
         self._jitter = jitter
 
     async def __call__(self, incoming: Incoming[Any], call_next: Next) -> None:
+        await self.until_done(incoming, lambda: call_next(incoming))
+
+    async def until_done(self, incoming: Incoming[Any], step: Callable[[], Awaitable[T]]) -> T:
+        """What `step` returns once what it needs is there; it must bear repetition. Raises as the class says."""
         patience = _Patience(self._broker, self._jitter)
         while True:
             try:
-                await call_next(incoming)
-            except (BackendAwayError, BrokerUnavailableError, StreamFullError) as error:
+                return await step()
+            except HELD as error:
                 waiting = patience.with_(error)
-            else:
-                return
             if await self._held(incoming, waiting):
                 patience.renew()
 
@@ -58,12 +67,8 @@ class Hold:
             sequence=incoming.delivery.sequence,
             attempt=incoming.delivery.attempt,
         )
-        incoming.held = True
-        try:
+        with incoming.on_hold(), self._activity.on_hold(incoming.raw.reply):
             return await waiting
-        finally:
-            incoming.held = False
-            incoming.resumed_at = asyncio.get_running_loop().time()
 
 
 class _Patience:

@@ -9,10 +9,12 @@ import nats.errors
 import structlog
 
 from contracts.errors import ErrorCode, PermanentError, TransientError, WaggleError
+from messaging.attempts import Attempts
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Incoming, Outcome
 from messaging.errors import HandedBackError
 from messaging.middlewares.base import Next
+from messaging.middlewares.hold import Hold
 from messaging.retries import RetryDelays, handler_attempts
 
 OnDeadLetter = Callable[[Any, PermanentError], Awaitable[None]]
@@ -27,27 +29,49 @@ class Settlement:
     """Acknowledges, returns with a delay, or dead-letters, by the class of the error.
 
     Giving up has a fixed order: `on_dead_letter` (the document or query ends failed), the dead letter, then the end of
-    the message. If a step fails for a reason that passes, the message is returned and the order starts anew, so each step must bear repetition.
-    A handler that is cancelled, or whose message is held, because the process ends returns its message at once.
+    the message. While the broker stores nothing, or is away, the message is held where it is, instead of coming again
+    and again; if a step fails for another reason that passes, it is returned and the order starts anew. So each step
+    must bear repetition.
+    A handler that is cancelled, or whose message is held, because the process ends returns its message at once, which
+    counts as no attempt.
     """
 
-    def __init__(self, letters: DeadLetters, *, delays: RetryDelays, on_dead_letter: OnDeadLetter | None) -> None:
+    def __init__(
+        self,
+        letters: DeadLetters,
+        attempts: Attempts,
+        hold: Hold,
+        *,
+        delays: RetryDelays,
+        on_dead_letter: OnDeadLetter | None,
+    ) -> None:
         self._letters = letters
+        self._attempts = attempts
+        self._hold = hold
         self._delays = delays
         self._on_dead_letter = on_dead_letter
 
     async def __call__(self, incoming: Incoming[Any], call_next: Next) -> None:
         try:
-            await call_next(incoming)
-        except PermanentError as error:
-            await self._give_up(incoming, error)
+            await self._settle(incoming, call_next)
         except HandedBackError:
             await self._hand_back(incoming)
-        except Exception as error:  # noqa: BLE001 (whatever a handler raises decides what becomes of its message)
-            await self._try_again(incoming, error)
+        except Exception:  # it could not be settled
+            raise
         except BaseException:
             await self._hand_back(incoming)
             raise
+
+    async def _settle(self, incoming: Incoming[Any], call_next: Next) -> None:
+        try:
+            try:
+                await call_next(incoming)
+            finally:
+                incoming.on_handled()
+        except PermanentError as error:
+            await self._give_up(incoming, error)
+        except Exception as error:  # noqa: BLE001 (whatever a handler raises decides what becomes of its message)
+            await self._try_again(incoming, error)
         else:
             await incoming.raw.ack()
             if incoming.outcome is Outcome.UNSETTLED:
@@ -56,15 +80,20 @@ class Settlement:
     async def _hand_back(self, incoming: Incoming[Any]) -> None:
         incoming.outcome = Outcome.RETURNED
         try:
+            await self._attempts.take_back(incoming.delivery)
+        except TransientError as error:
+            log.warning("counts as an attempt, although it is handed back", **_where(incoming), reason=str(error))
+        try:
             await incoming.raw.nak()
-        except nats.errors.Error as error:  # it comes again after its ack wait; the cancellation must go on
+        except nats.errors.Error as error:
+            # It comes again after its ack wait; the cancellation must go on.
             log.warning("could not be handed back", **_where(incoming), reason=str(error))
 
     async def _try_again(self, incoming: Incoming[Any], error: Exception) -> None:
-        attempt = incoming.delivery.attempt
-        if attempt >= handler_attempts(incoming.consumer):
+        attempts = await self._hold.until_done(incoming, lambda: self._attempts.begin(incoming.delivery))
+        if attempts >= handler_attempts(incoming.consumer):
             exhausted = PermanentError(
-                f"failed {attempt} times, the last time with: {error}", code=ErrorCode.RETRIES_EXHAUSTED
+                f"failed {attempts} times, the last time with: {error}", code=ErrorCode.RETRIES_EXHAUSTED
             )
             exhausted.__cause__ = error
             await self._give_up(incoming, exhausted)
@@ -78,8 +107,7 @@ class Settlement:
 
     async def _give_up(self, incoming: Incoming[Any], error: PermanentError) -> None:
         try:
-            await self._tell(incoming, error)
-            await self._letters.put(incoming.delivery, incoming.raw.data, error, attempts=_attempts(incoming))
+            await self._hold.until_done(incoming, lambda: self._write_off(incoming, error))
         except Exception as failure:
             log.exception("could not dead-letter, trying again", **_where(incoming), failure=str(failure))
             await self._return(incoming, failure)
@@ -87,6 +115,11 @@ class Settlement:
         await incoming.raw.term()
         incoming.outcome = Outcome.DEAD_LETTERED
         log.error("dead-lettered", **_where(incoming), code=error.code.value, reason=str(error))
+
+    async def _write_off(self, incoming: Incoming[Any], error: PermanentError) -> None:
+        await self._tell(incoming, error)
+        attempts = min(await self._attempts.made(incoming.delivery), handler_attempts(incoming.consumer))
+        await self._letters.put(incoming.delivery, incoming.raw.data, error, attempts=int(attempts))
 
     async def _tell(self, incoming: Incoming[Any], error: PermanentError) -> None:
         if self._on_dead_letter is None or incoming.message is None or error.code in NOT_TO_BE_TRUSTED:
@@ -107,11 +140,6 @@ class Settlement:
             reason=str(error),
             exc_info=None if isinstance(error, WaggleError) else error,
         )
-
-
-def _attempts(incoming: Incoming[Any]) -> int:
-    """How often the handler was given the message."""
-    return int(min(incoming.delivery.attempt, handler_attempts(incoming.consumer)))
 
 
 def _where(incoming: Incoming[Any]) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from contracts.answers import Retrieved
 from contracts.documents import Plan
 from contracts.events import QueryFact
-from contracts.identifiers import chunk_id, digest, new_id
+from contracts.identifiers import digest, new_id
 from contracts.queries import GenerateRequest, GenerationParameters, QueryRequest, RetrievedPassage, SentenceScore
 from contracts.subjects import query_event
 from messaging.answers import AnswerReader, AnyEvent
@@ -17,7 +17,7 @@ from messaging.broker import Broker
 from messaging.ledger import DocumentLedger
 from messaging.queries import Queries
 from messaging.storage import Storage
-from workers.encoding.base import Passage, PassageEmbedding
+from tests.unit.indexing.rows import row
 from workers.encoding.simulated import SimulatedEmbedder
 from workers.indexing.base import Row, VectorIndex
 
@@ -56,25 +56,17 @@ class Shelf:
 
 
 def _row(document_id: str, generation: str, ordinal: int, text: str) -> Row:
-    embedding = SimulatedEmbedder().encode_passages([Passage(text=text, sentences=((0, len(text)),))])[0]
-    assert isinstance(embedding, PassageEmbedding)
-    return Row(
-        chunk_id=chunk_id(TENANT, document_id, generation, ordinal),
-        tenant=TENANT,
+    """A chunk of one sentence, far from the others of its document."""
+    made = row(
+        text,
+        ordinal=ordinal,
         document_id=document_id,
         generation=generation,
-        ordinal=ordinal,
-        name=f"{document_id}.txt",
-        text=text,
-        text_digest=digest(text),
-        start=1000 * ordinal,
-        end=1000 * ordinal + len(text),
-        page=None,
-        heading=None,
-        metadata={},
+        tenant=TENANT,
         sentences=((0, len(text)),),
-        embedding=embedding,
+        embedder=SimulatedEmbedder(),
     )
+    return replace(made, start=1000 * ordinal, end=1000 * ordinal + len(text), page=None)
 
 
 async def asked(broker: Broker, request: QueryRequest, *, budget_s: float = 20.0) -> list[AnyEvent]:

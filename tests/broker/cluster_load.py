@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from messaging.ledger import DocumentLedger
 from messaging.queries import Queries
 from messaging.terminals import Terminals
 from tests.support.gateways import Gateway, running_gateway
+from tests.support.indexes import opened_index
 from tests.support.waiting import until
 from tests.support.workers import running
 from tests.unit.indexing.rows import EMBEDDER
 from workers.embed.worker import build as embed
 from workers.generate.worker import build as generate
 from workers.indexing.base import VectorIndex
-from workers.indexing.factory import build_index
 from workers.ingest.worker import build as ingest
 from workers.keeper.worker import build as keeper
 from workers.retrieve.worker import build as retrieve
@@ -65,14 +65,8 @@ async def pipeline(url: str, directory: Path, table: Topology) -> AsyncIterator[
         yield gateway
 
 
-@asynccontextmanager
-async def opened(directory: Path) -> AsyncIterator[VectorIndex]:
-    index = build_index(EmbedSettings(index_path=directory / "index", data_dir=directory), EMBEDDER.identity)
-    await index.open()
-    try:
-        yield index
-    finally:
-        await index.close()
+def opened(directory: Path) -> AbstractAsyncContextManager[VectorIndex]:
+    return opened_index(EmbedSettings(index_path=directory / "index", data_dir=directory), EMBEDDER)
 
 
 @dataclass

@@ -13,6 +13,7 @@ from contracts.identifiers import digest, new_id
 from messaging.broker import Broker
 from messaging.ledger import DocumentLedger
 from messaging.storage import Storage
+from workers.embed.guarded_encoder import PLAIN
 from workers.encoding.base import EncoderIdentity, Passage, PassageEmbedding, Vector
 from workers.encoding.simulated import SimulatedEmbedder
 
@@ -21,7 +22,7 @@ BAD = "this text cannot be encoded"
 
 
 class WatchedEmbedder:
-    """A simulated encoder that notes what it encodes, fails on `BAD`, and can be held while it encodes."""
+    """A simulated encoder that notes what it encodes for documents, fails on `BAD`, and can be held while it encodes."""
 
     def __init__(self) -> None:
         self._inner = SimulatedEmbedder()
@@ -39,6 +40,8 @@ class WatchedEmbedder:
         return self._inner.scripts
 
     def encode_passages(self, passages: Sequence[Passage]) -> list[PassageEmbedding | Exception]:
+        if list(passages) == [PLAIN]:  # a probe
+            return self._inner.encode_passages(passages)
         self.entered.set()
         assert self.open.wait(30)
         self.encoded += [passage.text for passage in passages]
@@ -47,6 +50,9 @@ class WatchedEmbedder:
 
     def encode_questions(self, questions: Sequence[str]) -> Vector:
         return self._inner.encode_questions(questions)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 def chunks(*texts: str) -> list[Chunk]:

@@ -24,6 +24,8 @@ from tests.support.gateways import Gateway, Stage, running_gateway
 from tests.support.waiting import until
 from tests.support.workers import running
 
+pytestmark = pytest.mark.alone
+
 AT_ONCE = 2
 TAKES_S = 0.1
 DEADLINE_S = 4.0

@@ -18,6 +18,7 @@ from messaging.broker import Broker
 from messaging.queries import Queries
 from messaging.terminals import Terminals
 from tests.support.outages import crash, outage
+from tests.support.subscriptions import known_to_broker
 from tests.support.waiting import until
 
 
@@ -193,7 +194,7 @@ async def test_what_was_published_while_the_reader_was_away_is_read_from_the_str
     seen: list[str] = []
     try:
         async with reader_side.reader.open("t", "q") as stream:
-            await reader_side.broker.nc.flush()  # else the broker may hear of the answer before it hears of the reader
+            await known_to_broker(reader_side.broker)  # else it may hear of the answer before it hears of the reader
             reading = asyncio.create_task(collect(stream.events(timeout_s=20), seen))
             await desk.write("1.1")
             await until(lambda: seen == ["1.1"])

@@ -6,8 +6,10 @@ import asyncio
 import time
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts import subjects, topology
 from contracts.documents import PurgeRequest
@@ -15,8 +17,11 @@ from contracts.errors import ErrorCode, PermanentError, TransientError
 from contracts.queries import QueryRequest
 from contracts.topology import Topology
 from messaging.app import WorkerApp
+from messaging.attempts import Attempts
 from messaging.broker import Broker
 from messaging.delivery import Delivery
+from messaging.gathering import BatchItem
+from messaging.pipeline import Pipeline
 from tests.support.letters import dead_letters
 from tests.support.purges import CONSUMER, QUICK, left, purge, send, send_bytes
 from tests.support.topologies import BRISK_ACK_WAIT_S, brisk
@@ -95,6 +100,29 @@ class TestRetries:
         assert all(gap >= least for gap, least in zip(gaps, (0.04, 0.08, 0.16), strict=True))
         assert await dead_letters(broker) == []
 
+    async def test_a_defect_of_the_way_to_the_handler_is_told_and_costs_an_ack_wait(
+        self, broker: Broker, worker: WorkerApp, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen, send_on = list[str](), Pipeline.send
+
+        async def broken(*_: Any, **__: Any) -> None:
+            monkeypatch.setattr(Pipeline, "send", send_on)
+            raise TypeError("a defect")
+
+        @worker.consumes_batches(CONSUMER, PurgeRequest, max_messages=2, gather_s=0.01)
+        async def handle(items: list[BatchItem[PurgeRequest]]) -> None:
+            seen.extend(item.message.document_id for item in items)
+
+        monkeypatch.setattr(Pipeline, "send", broken)
+        with capture_logs() as logs:
+            async with running(worker):
+                await send(broker, "a")
+                await until(lambda: seen == ["a"])
+                await send(broker, "b")
+                await until(lambda: seen == ["a", "b"])
+                await until(lambda: _emptied(broker))
+        assert "messages were not handled, they come again" in {line["event"] for line in logs}
+
     async def test_an_errors_own_delay_wins(self, broker: Broker, worker: WorkerApp, seen: Journal) -> None:
         @worker.consumes(CONSUMER, PurgeRequest, delays=QUICK)
         async def handle(request: PurgeRequest, delivery: Delivery) -> None:
@@ -125,7 +153,7 @@ class TestRetries:
             await until(lambda: _emptied(broker))
         (letter,) = await dead_letters(broker)
         assert letter.code == ErrorCode.RETRIES_EXHAUSTED
-        assert letter.attempts == CONSUMER.max_deliver - 1 == len(seen.ids)
+        assert letter.attempts == CONSUMER.attempts == len(seen.ids)
         assert "the backend is away" in letter.reason
         assert any("TransientError" in line for line in letter.error_chain)
         assert told == [("a", ErrorCode.RETRIES_EXHAUSTED)]
@@ -175,8 +203,9 @@ class TestGivingUp:
         """The deaths are those of a puller that never answers; the last delivery goes to a living worker."""
         pull = await broker.js.pull_subscribe_bind(consumer=CONSUMER.durable, stream=CONSUMER.stream.name)
         await send(broker, "a")
-        for _ in range(CONSUMER.max_deliver - 1):
+        for _ in range(CONSUMER.attempts):
             (message,) = await pull.fetch(1, timeout=5)
+            await Attempts(broker).begin(Delivery.of(message))
             await message.nak()  # as the end of an ack wait does, but at once
 
         @worker.consumes(CONSUMER, PurgeRequest)
@@ -186,7 +215,7 @@ class TestGivingUp:
         async with running(worker):
             await until(lambda: _emptied(broker))
         (letter,) = await dead_letters(broker)
-        assert (letter.code, letter.attempts) == (ErrorCode.RETRIES_EXHAUSTED, CONSUMER.max_deliver - 1)
+        assert (letter.code, letter.attempts) == (ErrorCode.RETRIES_EXHAUSTED, CONSUMER.attempts)
         assert seen.ids == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,8 @@ from contracts import topology
 from contracts.answers import Completed, Delta, Failed, Retrieved
 from contracts.documents import DocumentState
 from contracts.errors import ErrorCode, TransientError
-from contracts.queries import QueryRequest
+from contracts.health import CheckStatus, ProcessState
+from contracts.queries import GenerateRequest, QueryRequest
 from contracts.settings import BrokerSettings, EmbedSettings, GenerateSettings, RetrieveSettings
 from contracts.topology import Topology
 from deploy.local.nats_server import NatsServer
@@ -28,6 +29,8 @@ from messaging.terminals import Terminals
 from tests.broker.answering_stage import TENANT, TEXTS, Shelf, asked, generate_request, texts
 from tests.broker.embedding_stage import BAD, Stage, WatchedEmbedder
 from tests.support.backends import unanswered
+from tests.support.heartbeats import breaker_state
+from tests.support.indexes import opened_index
 from tests.support.ingest_house import House
 from tests.support.letters import dead_letters
 from tests.support.topologies import BRISK_ACK_WAIT_S, brisk
@@ -39,7 +42,6 @@ from workers.generate.base import Answer, Piece, Prompt
 from workers.generate.extractive import ExtractiveGenerator
 from workers.generate.worker import build as build_generate
 from workers.indexing.base import VectorIndex
-from workers.indexing.factory import build_index
 from workers.retrieve.worker import build as build_retrieve
 
 OUTAGE_S = 2 * BRISK_ACK_WAIT_S
@@ -56,20 +58,8 @@ def index_path(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
-@pytest.fixture
-async def view(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FleetView]:
-    """Hears heartbeats, which come often."""
-    monkeypatch.setattr("messaging.running.BEAT_INTERVAL_S", 0.1)
-    view = FleetView(broker)
-    await view.start()
-    yield view
-    await view.stop()
-
-
-def told(view: FleetView, backend: str) -> str:
-    """The state of a breaker, as the only worker's heartbeats tell it."""
-    details = [c.detail for member in view.members() for c in member.heartbeat.checks if c.name == backend]
-    return details[0].split()[1].rstrip(":") if details else "unheard"
+def is_ready(view: FleetView) -> bool:
+    return any(member.heartbeat.state is ProcessState.READY for member in view.members())
 
 
 @asynccontextmanager
@@ -104,12 +94,12 @@ class TestEmbed:
         async with running(build_embed(settings, embedder=WatchedEmbedder, table=table)):
             async with away(index_path):
                 generations = {f"d{n}": await stage.ingest(f"d{n}", *(f"{n} {i}" for i in range(4))) for n in range(5)}
-                await until(lambda: told(view, "index") == "open")
+                await until(lambda: breaker_state(view, "index") == "open")
                 await asyncio.sleep(OUTAGE_S)
                 assert await redelivered(broker, topology.EMBED_WORKERS) == 0
             for document_id, generation in generations.items():
                 await until(partial(stage.is_visible, document_id, generation), timeout_s=30)
-            await until(lambda: told(view, "index") == "closed")
+            await until(lambda: breaker_state(view, "index") == "closed")
             await until(stage.queue_is_empty)
         assert await dead_letters(broker) == []
 
@@ -138,7 +128,7 @@ class TestEmbed:
         embedder = Lost()
         async with running(build_embed(settings, embedder=lambda: embedder, table=table)):
             generation = await stage.ingest("d", "one")
-            await until(lambda: told(view, "encoder") == "open")
+            await until(lambda: breaker_state(view, "encoder") == "open")
             await asyncio.sleep(OUTAGE_S)
             assert await redelivered(broker, topology.EMBED_WORKERS) == 0
             embedder.lost = False
@@ -153,10 +143,8 @@ class TestRetrieve:
 
     @pytest.fixture
     async def index(self, settings: RetrieveSettings) -> AsyncIterator[VectorIndex]:
-        index = build_index(settings, SimulatedEmbedder().identity)
-        await index.open()
-        yield index
-        await index.close()
+        async with opened_index(settings) as index:
+            yield index
 
     def question(self) -> QueryRequest:
         return QueryRequest(tenant=TENANT, query="What do the winter stores weigh?", generate=False)
@@ -174,12 +162,12 @@ class TestRetrieve:
         async with running(build_retrieve(settings, embedder=SimulatedEmbedder, table=table)):
             async with away(index_path):
                 patient = asyncio.create_task(asked(broker, self.question(), budget_s=60))
-                await until(lambda: told(view, "index") == "open")
+                await until(lambda: breaker_state(view, "index") == "open")
                 (late,) = await asked(broker, self.question(), budget_s=1)
                 await asyncio.sleep(OUTAGE_S)
                 assert await redelivered(broker, topology.QUERY_WORKERS) == 0
             retrieved, completed = await patient
-            await until(lambda: told(view, "index") == "closed")
+            await until(lambda: breaker_state(view, "index") == "closed")
         assert isinstance(late, Failed)
         assert late.code == ErrorCode.DEADLINE_EXCEEDED
         assert isinstance(retrieved, Retrieved)
@@ -202,19 +190,20 @@ class TestRetrieve:
         assert await dead_letters(broker) == []
 
 
-class Endpoint:
+class Endpoint(ExtractiveGenerator):
     """A generator whose backend comes and goes; it says `pieces` pieces before it finds out."""
 
-    def __init__(self, *, pieces: int = 0) -> None:
-        self.away = True
+    def __init__(self, *, pieces: int = 0, away: bool = False) -> None:
+        super().__init__()
+        self.away = away
         self._pieces = pieces
 
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece | Answer, None]:
         if self.away:
             for n in range(self._pieces):
                 yield Piece(text=f"piece {n} ")
             raise TransientError("connection refused")
-        async for item in ExtractiveGenerator().generate(prompt):
+        async for item in super().generate(prompt):
             yield item
 
     async def look(self) -> None:
@@ -239,15 +228,13 @@ class TestGenerate:
     ) -> None:
         endpoint, request = Endpoint(pieces=pieces), generate_request(broker, left_s=60)
         async with running(build_generate(settings, generator=endpoint, table=table)):
-            answer = asyncio.create_task(_answered(broker, request.query_id))
-            await broker.publish(
-                "rag.generate.requests.stable." + TENANT, request, stream=topology.GENERATE, message_id=request.query_id
-            )
-            await until(lambda: told(view, "generator") == "open")
+            endpoint.away = True
+            answer = await self._asked(broker, request)
+            await until(lambda: breaker_state(view, "generator") == "open")
             await asyncio.sleep(OUTAGE_S)
             endpoint.away = False
             *deltas, completed = await answer
-            await until(lambda: told(view, "generator") == "closed")
+            await until(lambda: breaker_state(view, "generator") == "closed")
         assert isinstance(completed, Completed)
         assert completed.answered
         assert {d.id.split(".")[0] for d in deltas if isinstance(d, Delta)} == attempts
@@ -255,6 +242,30 @@ class TestGenerate:
         shown = "".join(d.text for d in deltas if isinstance(d, Delta) and d.id.split(".")[0] == last)
         assert shown == completed.answer
         assert await dead_letters(broker) == []
+
+    async def test_a_generator_that_is_away_from_the_start_is_told_before_anybody_asks(
+        self, settings: GenerateSettings, table: Topology, broker: Broker, view: FleetView
+    ) -> None:
+        endpoint, request = Endpoint(away=True), generate_request(broker, left_s=60)
+        async with running(build_generate(settings, generator=endpoint, table=table)):
+            await until(lambda: is_ready(view))
+            (check,) = (c for m in view.members() for c in m.heartbeat.checks if c.name == "generator")
+            assert check.status is CheckStatus.FAILING
+            assert "connection refused" in check.detail
+            answer = await self._asked(broker, request)
+            endpoint.away = False
+            *deltas, completed = await answer
+            await until(lambda: breaker_state(view, "generator") == "closed")
+        assert isinstance(completed, Completed)
+        assert {d.id.split(".")[0] for d in deltas if isinstance(d, Delta)} == {"1"}
+
+    async def _asked(self, broker: Broker, request: GenerateRequest) -> asyncio.Task[list[AnyEvent]]:
+        """What becomes of the request, which is in its queue by now."""
+        answer = asyncio.create_task(_answered(broker, request.query_id))
+        await broker.publish(
+            f"rag.generate.requests.stable.{TENANT}", request, stream=topology.GENERATE, message_id=request.query_id
+        )
+        return answer
 
 
 class TestIngest:
@@ -272,12 +283,12 @@ class TestIngest:
 
     async def _outlasted(self, house: House, broker: Broker, view: FleetView, outage: ExitStack) -> None:
         async with running(house.worker()):
-            await until(lambda: told(view, "uploads") == "open")
+            await until(lambda: breaker_state(view, "uploads") == "open")
             await asyncio.sleep(OUTAGE_S)
             assert await redelivered(broker, topology.INGEST_WORKERS) == 0
             outage.close()
             assert await house.batched("d")
-            await until(lambda: told(view, "uploads") == "closed")
+            await until(lambda: breaker_state(view, "uploads") == "closed")
             await until(house.queue_is_empty)
         assert await dead_letters(broker) == []
 

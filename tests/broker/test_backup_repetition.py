@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts import topology
 from contracts.documents import DocumentState
 from messaging.backup import RestoreStalledError, back_up
+from messaging.backup.reading import StoredBackup
 from messaging.backup.restore import _Restoring
 from messaging.backup.snapshot import read_ledger
 from messaging.buckets import Bucket
@@ -80,6 +83,32 @@ class TestRestoringAgain:
             await there.ends("d", FAILED)
             assert await there.found("otter") == ["The otter swims."]
         assert [g.version for g in (await there.record("d")).generations] == [1, 2]
+
+    async def test_what_is_submitted_while_a_held_back_version_is_handed_in_wins(
+        self, tmp_path: Path, there: Site, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "backup"
+        async with site(tmp_path / "here") as here:
+            async with here.working():
+                await here.submit("d", b"The otter swims.")
+                await here.ends("d", READY)
+            await here.submit("d", b"The otter dives.")
+            await back_up(here.broker, folder)
+        with pytest.raises(RestoreStalledError):
+            await restored(there, folder, stall_s=0.1)
+        original = StoredBackup.upload
+
+        async def overtaken(*arguments: Any) -> AsyncIterator[bytes]:
+            await there.submit("d", b"The otter sleeps.")
+            async for piece in original(*arguments):
+                yield piece
+
+        async with there.working():
+            await there.ends("d", READY)
+            monkeypatch.setattr(StoredBackup, "upload", overtaken)
+            await restored(there, folder)
+            await there.ends("d", READY)
+            assert await there.found("otter") == ["The otter sleeps."]
 
     async def test_a_finished_one_changes_nothing(self, tmp_path: Path, there: Site) -> None:
         folder = await backed_up(tmp_path, "The zebra sleeps.")

@@ -9,9 +9,9 @@ import pytest
 from contracts.documents import PurgeRequest
 from contracts.errors import ErrorCode, PermanentError, TransientError
 from messaging.app import WorkerApp
+from messaging.attempts import UNSUSPECTED_DELIVERIES
 from messaging.broker import Broker
 from messaging.gathering import BatchItem
-from messaging.suspicion import UNSUSPECTED_DELIVERIES
 from tests.support.letters import dead_letters
 from tests.support.purges import CONSUMER, QUICK, left, purge, send, send_bytes
 from tests.support.topologies import BRISK_ACK_WAIT_S

@@ -56,7 +56,7 @@ class TestAbsentAtStart:
             assert "start the broker, or correct WAGGLE_NATS_URL" in said[0]["advice"]
             assert nats_server.url in said[0]["advice"]
             nats_server.start()
-            await until(lambda: done == ["a"], timeout_s=20)
+            await until(lambda: done == ["a"], timeout_s=60)
         assert sum(line["event"] == "waiting for the broker" for line in logs) == 1
         worker.stop()
         assert await life == 0
@@ -106,12 +106,13 @@ class TestDrift:
         assert f"stream EVENTS: max_age 60.0 -> {EVENTS.max_age_s}" in named[0]
         assert named[1:] == [
             "stream OPS is missing",
-            "consumer INGEST/ingest: max_deliver 2.0 -> 10.0",
+            "consumer INGEST/ingest: max_deliver 2.0 -> 100.0",
             f"consumer {CONSUMER.stream.name}/{CONSUMER.durable} is missing",
+            "consumer OPS/operator is missing",
         ]
         finding = await found(nats_server, monkeypatch, "topology")
         assert finding.level is Level.FAIL
         assert "stream OPS is missing" in finding.detail
         assert "waggle provision" in finding.advice
-        assert len(await provision(broker, table)) == 4
+        assert len(await provision(broker, table)) == 5
         assert await drift(broker, table) == []

@@ -14,6 +14,7 @@ from messaging.cancellation import Cancellations, QueryCancelledError
 from messaging.queries import Queries
 from messaging.terminals import Terminals
 from tests.support.outages import outage
+from tests.support.subscriptions import known_to_broker
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ async def test_other_queries_and_tenants_go_on(cancellations: Cancellations, bro
     await begun.wait()
     await Queries(broker).cancel("t", "q2")
     await Queries(broker).cancel("other", "q1")
-    await broker.nc.flush()
+    await known_to_broker(broker)
     assert not working.done()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):

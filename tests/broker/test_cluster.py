@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from contracts import topology
+from contracts import subjects, topology
 from contracts.answers import Failed
 from contracts.errors import ErrorCode
 from contracts.identifiers import digest, new_id
@@ -29,6 +29,8 @@ from messaging.terminals import Terminals
 from tests.broker.cluster_load import People, assert_all_is_done_once, opened, pipeline, serving
 from tests.support.clusters import Cluster, connected, connected_to, provisioned
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.alone
 
 ALL = [*(s.name for s in topology.STREAMS), *(f"KV_{b.name}" for b in topology.KEY_VALUES), "OBJ_uploads"]
 VICTIMS = ("KV_documents", "QUERY")
@@ -132,6 +134,19 @@ async def test_what_a_leader_tells_is_what_was_stored(broker: Broker) -> None:
     assert await storage.at("INGEST", before + 3) is not None
     assert await storage.at("INGEST", before + 6) is None
     assert await storage.last("INGEST", "rag.ingest.requests.nobody") is None
+
+
+async def test_a_message_that_is_sent_several_times_at_once_is_stored_once_and_no_sender_is_refused(
+    broker: Broker,
+) -> None:
+    storage, subject = Storage(broker), "rag.ingest.requests.twice"
+    for number in range(10):
+        headers = {subjects.HEADER_MESSAGE_ID: f"twice{number}"}
+        acks = await asyncio.gather(
+            *(broker.publish_bytes(subject, b"hum", stream="INGEST", headers=headers) for _ in range(8))
+        )
+        assert len({ack.seq for ack in acks}) == 1
+    assert await storage.count("INGEST", subject) == 10
 
 
 async def test_of_racing_terminals_one_is_stored(broker: Broker) -> None:

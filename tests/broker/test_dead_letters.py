@@ -117,7 +117,8 @@ async def test_a_dropped_letter_is_gone(gateway, ingest):
 
 
 async def test_what_cannot_be_read_goes_back_as_it_was(gateway, ingest, broker):
-    await broker.publish_bytes("rag.ingest.requests.default", b"\xff no json", stream="INGEST", headers={"X-Of": "me"})
+    given = {"X-Of": "me", subjects.HEADER_REQUEUED: "1-1"}
+    await broker.publish_bytes("rag.ingest.requests.default", b"\xff no json", stream="INGEST", headers=given)
     await until(lambda: letters(gateway))
     (letter,) = await letters(gateway, code="invalid_message")
     whole = (await gateway.http.get(f"/v1/dlq/{letter['id']}")).json()
@@ -132,6 +133,7 @@ async def test_what_cannot_be_read_goes_back_as_it_was(gateway, ingest, broker):
     (second,) = await letters(gateway)
     headers = (await gateway.http.get(f"/v1/dlq/{second['id']}")).json()["headers"]
     assert (headers["X-Of"], headers["Nats-Msg-Id"]) == ("me", f"replay.{letter['id']}")
+    assert subjects.HEADER_REQUEUED not in headers  # it begins anew
 
 
 async def test_a_query_that_has_ended_is_not_asked_again(gateway, broker, process_settings, table):

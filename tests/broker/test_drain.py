@@ -9,7 +9,9 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 
 from contracts.documents import PurgeRequest
+from contracts.errors import PermanentError
 from contracts.settings import BrokerSettings
+from contracts.settings_source import ConfigurationError
 from contracts.topology import Topology
 from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
@@ -159,6 +161,16 @@ class TestHooks:
 
         assert await worker.run(handle_signals=False) == 1
 
+    @pytest.mark.parametrize("kind", [ConfigurationError, PermanentError])
+    async def test_one_that_fails_for_its_settings_says_so_by_its_exit_code(
+        self, broker: Broker, worker: WorkerApp, kind: type[Exception]
+    ) -> None:
+        @worker.on_startup
+        async def start() -> None:
+            raise kind("no such model: check WAGGLE_ENCODER_MODEL")
+
+        assert await worker.run(handle_signals=False) == 2
+
     async def test_failing_background_work_ends_the_process_with_an_error(
         self, broker: Broker, worker: WorkerApp
     ) -> None:
@@ -179,7 +191,7 @@ class TestHooks:
         life = asyncio.create_task(worker.run(handle_signals=False))
         await starting.wait()
         worker.stop()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await life == 0
 
 

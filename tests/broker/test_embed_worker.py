@@ -14,6 +14,7 @@ import pytest
 from contracts.documents import DocumentState, GenerationState
 from contracts.errors import ErrorCode
 from contracts.events import DocumentFact
+from contracts.health import EXIT_CONFIGURATION
 from contracts.queries import Filters
 from contracts.settings import EmbedSettings
 from contracts.topology import Topology
@@ -22,6 +23,7 @@ from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.ledger import DocumentLedger
 from tests.broker.embedding_stage import BAD, TENANT, Stage, WatchedEmbedder
+from tests.support.indexes import opened_index
 from tests.support.waiting import until
 from tests.support.workers import running
 from workers.embed.worker import build
@@ -45,10 +47,8 @@ def stage(broker: Broker) -> Stage:
 @pytest.fixture
 async def index(settings: EmbedSettings) -> AsyncIterator[VectorIndex]:
     """The index as another process sees it."""
-    index = build_index(settings, SimulatedEmbedder().identity)
-    await index.open()
-    yield index
-    await index.close()
+    async with opened_index(settings) as index:
+        yield index
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ async def test_rows_of_a_replaced_generation_stay_for_questions_under_way_and_th
         async def purged() -> bool:
             return await stage.told(DocumentFact.PURGED) == 1
 
-        await until(purged, timeout_s=20)
+        await until(purged, timeout_s=60)
         assert (stage.broker.clock.now() - flipped_at).total_seconds() >= KEPT_S
         await until(stage.queue_is_empty)
     assert await index.count_generation(TENANT, "d", first) == 0
@@ -204,18 +204,19 @@ async def test_an_encoder_that_fails_on_everything_fails_no_document(
     settings: EmbedSettings, table: Topology, stage: Stage
 ) -> None:
     class Broken(WatchedEmbedder):
-        broken = True
+        broken, calls = True, 0
 
         def encode_passages(self, passages):
+            self.calls += 1
             found = super().encode_passages(passages)
             return [RuntimeError("device lost")] * len(found) if self.broken else found
 
     embedder = Broken()
     async with running(build(settings, embedder=lambda: embedder, table=table)):
         generation = await stage.ingest("d", "one")
-        await until(lambda: len(embedder.encoded) >= 2)
+        await until(lambda: embedder.encoded == ["one"] and embedder.calls >= 3)  # the last ones are looks
         embedder.broken = False
-        await until(lambda: stage.is_visible("d", generation), timeout_s=20)
+        await until(lambda: stage.is_visible("d", generation), timeout_s=60)
 
 
 async def test_a_document_deleted_while_it_is_encoded_leaves_no_rows(
@@ -264,7 +265,7 @@ async def test_an_index_of_another_encoder_stops_the_worker_at_start(
     await other.close()
     app = build(settings, embedder=WatchedEmbedder, table=table)
     async with asyncio.timeout(20):
-        assert await app.run(handle_signals=False) == 1
+        assert await app.run(handle_signals=False) == EXIT_CONFIGURATION
 
 
 def _itself(embedder: WatchedEmbedder) -> WatchedEmbedder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from contracts import topology
+from contracts.answers import Usage
 from contracts.documents import DocumentRecord, Plan
 from contracts.events import DocumentEvent, DocumentFact, QueryEvent, QueryFact
 from contracts.identifiers import new_id
@@ -64,9 +65,18 @@ async def test_a_generation_that_the_record_has_forgotten_is_not_told(events: Ev
 
 async def test_a_querys_fact_carries_its_figures(events: Events, broker: Broker) -> None:
     await events.query(
-        QueryFact.COMPLETED, tenant="t", query_id="q", answered=True, citations=2, timings_ms={"search": 8.5}
+        QueryFact.COMPLETED,
+        tenant="t",
+        query_id="q",
+        answered=True,
+        citations=2,
+        timings_ms={"search": 8.5},
+        writing_s=0.5,
+        cached=False,
+        usage=Usage(prompt_tokens=90, completion_tokens=30),
     )
     [stored] = await told(broker, "rag.events.query.completed.t")
     event = QueryEvent.from_bytes(stored.data)
     assert (event.id, event.answered, event.citations) == ("query.t.q.completed", True, 2)
     assert event.timings_ms == {"search": 8.5}
+    assert (event.writing_s, event.cached, event.prompt_tokens, event.completion_tokens) == (0.5, False, 90, 30)

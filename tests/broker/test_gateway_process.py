@@ -17,7 +17,7 @@ import pytest
 
 from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
-from tests.support.gateways import TEXT, FakeWorkers, Stage
+from tests.support.gateways import TEXT, FakeWorkers, finishing_after
 from tests.support.waiting import until
 
 MiB = 1024 * 1024
@@ -74,7 +74,7 @@ async def ready(gateway: Process) -> None:
     async def is_ready() -> bool:
         return (await gateway.http.get("/health/ready")).status_code == 200
 
-    await until(is_ready, timeout_s=20)
+    await until(is_ready, timeout_s=60)
 
 
 async def test_a_large_upload_passes_through_without_being_held(broker: Broker, nats_server: NatsServer):
@@ -116,13 +116,7 @@ async def test_a_large_upload_passes_through_without_being_held(broker: Broker, 
 
 async def test_sigterm_finishes_what_is_in_hand_and_exits_with_0(broker: Broker, nats_server: NatsServer):
     go_on = asyncio.Event()
-
-    async def slow(_, stage: Stage) -> None:
-        await stage.retrieved()
-        await go_on.wait()
-        await stage.completed("Finished.")
-
-    workers = FakeWorkers(broker, slow)
+    workers = FakeWorkers(broker, finishing_after(go_on))
     await workers.start()
     async with gateway_process(nats_server.url) as gateway:
         await ready(gateway)
@@ -161,10 +155,14 @@ async def test_figures_are_by_route_template_and_name_no_id(broker: Broker, nats
             await gateway.http.get(path)
         await gateway.http.request("BREW", "/v1/documents")
         figures = (await gateway.http.get("/metrics")).text
+        as_json = (await gateway.http.get("/metrics", headers={"Accept": "application/json"})).json()
+        assert (await gateway.http.get("/metrics", params={"format": "xml"})).status_code == 422
     assert "http_server_request_duration_seconds_bucket" in figures
     lines = [line for line in figures.splitlines() if line.startswith("http_server_request_duration_seconds_count")]
     assert any('http_route="/v1/documents/{document_id}"' in line and '"404"' in line for line in lines)
     assert sum('http_route="unmatched"' in line for line in lines) == 1
+    names = {line.split()[2] for line in figures.splitlines() if line.startswith("# TYPE ")}
+    assert names == {family["name"] for family in as_json["metrics"]}
     assert "secret-id" not in figures
     assert "BREW" not in figures
     assert any(line.startswith("waggle_admission_backlog{") and '"retrieve"' in line for line in figures.splitlines())

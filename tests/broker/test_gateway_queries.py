@@ -13,7 +13,7 @@ import pytest
 from contracts.answers import Cancelled, Completed, Failed
 from contracts.errors import ErrorCode
 from contracts.identifiers import new_id
-from contracts.queries import QueryRequest, SearchMode
+from contracts.queries import Condition, QueryRequest, SearchMode
 from messaging.broker import Broker
 from messaging.queries import Queries
 from messaging.storage import Storage
@@ -105,7 +105,7 @@ async def test_everything_asked_for_reaches_the_workers_and_the_tenant_is_not_as
         **QUESTION,
         "top_k": 7,
         "mode": "keyword",
-        "filters": {"document_ids": ["bees"], "metadata": {"lang": ["en", "zh"]}},
+        "filters": {"document_ids": ["bees"], "metadata": {"lang": ["en", "zh"], "year": {"gte": 2020, "lt": 2024}}},
         "generation": {"max_tokens": 9, "temperature": 0.5, "stop": ["."], "seed": 3},
         "deadline_s": 12.5,
     }
@@ -114,6 +114,7 @@ async def test_everything_asked_for_reaches_the_workers_and_the_tenant_is_not_as
     asked = workers.questions[0]
     assert (asked.tenant, asked.principal) == ("default", "anonymous")
     assert (asked.top_k, asked.mode, asked.filters.document_ids) == (7, SearchMode.KEYWORD, ("bees",))
+    assert asked.filters.metadata == {"lang": Condition(any_of=("en", "zh")), "year": Condition(gte=2020, lt=2024)}
     assert (asked.generation.max_tokens, asked.generation.stop, asked.generation.seed) == (9, (".",), 3)
 
 
@@ -186,6 +187,7 @@ async def test_with_nobody_alive_the_gateway_itself_ends_the_question_after_its_
         {"query": "x", "deadline_s": 301},
         {"query": "x", "generation": {"seed": "x"}},
         {"query": "x", "filters": {"document_ids": ["*"]}},
+        {"query": "x", "filters": {"metadata": {"year": {"gte": "2020"}}}},
     ],
 )
 async def test_what_is_no_question_is_refused_and_not_asked(gateway, workers, body):

@@ -12,7 +12,7 @@ from contracts.settings import GatewaySettings
 from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
 from messaging.broker import Broker
-from tests.support.gateways import TEXT, FakeWorkers, Gateway, Stage, running_gateway
+from tests.support.gateways import TEXT, FakeWorkers, Gateway, Stage, finishing_after, running_gateway
 from tests.support.waiting import until
 from tests.support.workers import running
 
@@ -31,7 +31,7 @@ async def gateway(broker: Broker, nats_server: NatsServer) -> AsyncIterator[Gate
         ("GET", "/v1/nothing", 404, "not_found"),
         ("GET", "/v1/documents/", 404, "not_found"),
         ("GET", "/v1/documents/%2e%2e", 422, "invalid_request"),
-        ("GET", "/v1/documents/a/../../health", 404, "not_found"),
+        ("GET", "/v1/documents/a/../../nothing", 404, "not_found"),
         ("PUT", "/v1/documents", 405, "method_not_allowed"),
         ("GET", "/v1/query", 405, "method_not_allowed"),
         ("TRACE", "/v1/query", 405, "method_not_allowed"),
@@ -73,11 +73,11 @@ async def test_the_fleet_shows_every_process_and_the_gateway_itself(gateway, nat
     settings = GatewaySettings(nats_url=nats_server.url, instance="keeper-7")
     async with running(WorkerApp(settings, service="keeper")):
 
-        async def both() -> bool:
-            services = {member["service"] for member in (await gateway.http.get("/v1/fleet")).json()["items"]}
-            return services == {"gateway", "keeper"}
+        async def both_ready() -> bool:
+            states = {m["service"]: m["state"] for m in (await gateway.http.get("/v1/fleet")).json()["items"]}
+            return states == {"gateway": "ready", "keeper": "ready"}
 
-        await until(both)
+        await until(both_ready)
         members = (await gateway.http.get("/v1/fleet")).json()["items"]
     keeper = next(member for member in members if member["service"] == "keeper")
     assert (keeper["instance"], keeper["stale"], keeper["state"]) == ("keeper-7", False, "ready")
@@ -94,7 +94,18 @@ async def test_openapi_describes_every_route_with_examples(gateway):
         "/v1/documents/{document_id}/text", "/v1/documents/{document_id}/content", "/v1/query",
         "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
         "/metrics", "/v1/dlq", "/v1/dlq/replay", "/v1/dlq/{letter_id}", "/v1/dlq/{letter_id}/replay",
+        "/v1/alerts", "/v1/alerts/history", "/v1/alerts/{fingerprint}", "/v1/silences", "/v1/silences/{silence_id}",
+        "/v1/rules", "/v1/rules/{name}", "/v1/figures", "/v1/health", "/v1/dependencies", "/v1/diagnoses", "/v1/fleet/metrics",
+        "/v1/recoveries", "/v1/incidents", "/v1/incidents/{incident}",
+        *(f"/v1/recovery/{name}" for name in ("pause", "approvals", "policy", "plan")),
+        "/v1/config", "/v1/config/rollback", "/v1/config/revisions", "/v1/config/revisions/{number}",
+        *(f"/v1/prometheus/api/v1/{name}" for name in (
+            "query", "query_range", "series", "labels", "label/{name}/values", "metadata", "status/buildinfo", "rules",
+            "alerts",
+        )),
     }  # fmt: skip
+    form = document["paths"]["/v1/prometheus/api/v1/series"]["post"]["requestBody"]["content"]
+    assert form["application/x-www-form-urlencoded"]["schema"]["properties"]["match[]"]["type"] == "array"
     body = document["paths"]["/v1/query"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["examples"]
     assert "$ref" not in json.dumps(body)
@@ -170,13 +181,7 @@ async def test_a_refused_body_leaves_the_connection_usable(gateway, path, body, 
 
 async def test_stopping_lets_answers_finish_and_ends_endless_streams(broker, nats_server):
     go_on = asyncio.Event()
-
-    async def slow(_, stage: Stage) -> None:
-        await stage.retrieved()
-        await go_on.wait()
-        await stage.completed("Finished.")
-
-    workers = FakeWorkers(broker, slow)
+    workers = FakeWorkers(broker, finishing_after(go_on))
     await workers.start()
     async with running_gateway(nats_server.url) as gateway:
         await gateway.ready()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,24 @@ import pytest
 from contracts import subjects, topology
 from contracts.answers import Cancelled, Completed, Delta, Failed
 from contracts.errors import ErrorCode, PermanentError, TransientError
-from contracts.events import QueryFact
+from contracts.events import QueryEvent, QueryFact
+from contracts.health import CheckStatus
 from contracts.queries import GenerateRequest
 from contracts.settings import GenerateSettings
 from contracts.topology import Topology
 from deploy.local.nats_server import NatsServer
-from messaging.answers import AnswerReader, AnyEvent
+from messaging.answers import AnswerPublisher, AnswerReader, AnyEvent
 from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.cancellation import LOOK_AFTER_S
 from messaging.events import Events
+from messaging.fleet import FleetView
 from messaging.queries import Queries
+from messaging.storage import Storage
 from messaging.terminals import Terminals
 from tests.broker.answering_stage import TENANT, TEXTS, generate_request, is_told, told
 from tests.support.letters import dead_letters
+from tests.support.subscriptions import known_to_broker
 from tests.support.topologies import brisk
 from tests.support.waiting import until
 from tests.support.workers import running
@@ -49,20 +53,18 @@ def app(settings: GenerateSettings, table: Topology, broker: Broker) -> WorkerAp
     return build(settings, table=table)
 
 
-class Stubborn:
+class Stubborn(ExtractiveGenerator):
     """Says one piece, then waits or fails as it is told; after so many failures it answers."""
 
     def __init__(self, *, error: Exception | None = None, failures: int = 1000, waits: bool = False) -> None:
+        super().__init__()
         self.begun = asyncio.Event()
         self.stopped = asyncio.Event()
         self._error = error
         self._failures = failures
         self._waits = waits
 
-    async def look(self) -> None:
-        """It is there, whatever it makes of a question."""
-
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece | Answer, None]:
         self.begun.set()
         yield Piece(text=f"try {self._failures}")
         try:
@@ -73,13 +75,19 @@ class Stubborn:
         self._failures -= 1
         if self._error and self._failures >= 0:
             raise self._error
-        async for item in ExtractiveGenerator().generate(prompt):
+        async for item in super().generate(prompt):
             yield item
 
 
-async def publish(broker: Broker, request: GenerateRequest, *, track: str = "stable") -> None:
+async def publish(
+    broker: Broker, request: GenerateRequest, *, track: str = "stable", headers: Mapping[str, str] | None = None
+) -> None:
     await broker.publish(
-        subjects.generate_request(TENANT, track), request, stream=topology.GENERATE, message_id=request.query_id
+        subjects.generate_request(TENANT, track),
+        request,
+        stream=topology.GENERATE,
+        message_id=request.query_id,
+        headers=headers,
     )
 
 
@@ -105,6 +113,10 @@ async def test_an_answer_is_streamed_and_ends_whole_with_its_citations(app: Work
     assert completed.usage.completion_tokens > 0
     assert completed.timings_ms["search"] == 1.0
     assert completed.timings_ms["generate"] >= 0
+    [fact] = await Storage(broker).following(topology.EVENTS.name, subjects.query_event(QueryFact.COMPLETED, TENANT))
+    event = QueryEvent.from_bytes(fact.data)
+    assert (event.cached, event.completion_tokens) == (False, completed.usage.completion_tokens)
+    assert 0 <= (event.writing_s or 0) <= completed.timings_ms["generate"] / 1000 + 0.01
 
 
 async def test_an_end_is_told_although_a_look_finds_it_meanwhile(
@@ -148,16 +160,31 @@ async def test_a_generation_that_fails_once_is_tried_again_and_its_first_pieces_
     assert {d.id.split(".")[0] for d in deltas if isinstance(d, Delta)} >= {"2"}
 
 
-@pytest.mark.parametrize("error", [PermanentError("no model"), TransientError("away", retry_after_s=0.05)])
-async def test_a_generation_that_cannot_succeed_ends_the_query_with_the_reason(
-    settings: GenerateSettings, table: Topology, broker: Broker, error: Exception
+async def test_one_that_was_put_into_its_queue_anew_voids_what_was_said_before(app: WorkerApp, broker: Broker) -> None:
+    request = generate_request(broker)
+    before = Delta(tenant=TENANT, query_id=request.query_id, id="4.1", text="It was ")
+    answers = AnswerPublisher(broker)
+    async with running(app), AnswerReader(broker).open(TENANT, request.query_id) as stream:
+        await answers.delta(before)
+        await answers.flush(TENANT, request.query_id)
+        await publish(broker, request, headers={subjects.HEADER_REQUEUED: "1-1"})
+        *deltas, completed = [event async for event in stream.events(timeout_s=20)]
+    assert isinstance(completed, Completed)
+    assert "".join(d.text for d in deltas if isinstance(d, Delta) and d.id != before.id) == completed.answer
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"), [(PermanentError("no model"), False), (TransientError("away", retry_after_s=0.05), True)]
+)
+async def test_a_generation_that_cannot_succeed_ends_the_query_with_the_reason_and_whether_to_ask_again(
+    settings: GenerateSettings, table: Topology, broker: Broker, error: Exception, retryable: bool
 ) -> None:
     async with running(build(settings, generator=Stubborn(error=error), table=table)):
         *_, failed = await answered(broker, generate_request(broker))
         await until(lambda: is_told(broker, QueryFact.FAILED))
         await until(lambda: is_done(broker))
     assert isinstance(failed, Failed)
-    assert (failed.code, failed.retryable) == (ErrorCode.GENERATION_FAILED, True)
+    assert (failed.code, failed.retryable) == (ErrorCode.GENERATION_FAILED, retryable)
     assert str(error) in failed.message
     assert len(await dead_letters(broker)) == 1
 
@@ -170,7 +197,7 @@ async def test_a_withdrawn_query_stops_its_generation(
         await publish(broker, request)
         await generator.begun.wait()
         await Queries(broker).cancel(TENANT, request.query_id)
-        await asyncio.wait_for(generator.stopped.wait(), 10)
+        await asyncio.wait_for(generator.stopped.wait(), 60)
         await until(lambda: is_done(broker))
     assert isinstance(await Terminals(broker).find(TENANT, request.query_id), Cancelled)
     assert await told(broker, QueryFact.COMPLETED) == 0
@@ -183,9 +210,9 @@ async def test_a_generation_that_reaches_its_deadline_is_stopped_and_said_so(
     generator = Stubborn(waits=True)
     async with running(build(settings, generator=generator, table=table)):
         *_, failed = await answered(broker, generate_request(broker, left_s=0.3))
-        await asyncio.wait_for(generator.stopped.wait(), 10)
+        await asyncio.wait_for(generator.stopped.wait(), 60)
     assert isinstance(failed, Failed)
-    assert failed.code == ErrorCode.DEADLINE_EXCEEDED
+    assert (failed.code, failed.retryable) == (ErrorCode.DEADLINE_EXCEEDED, True)
 
 
 async def test_a_question_found_past_its_deadline_is_not_worked_on(
@@ -215,13 +242,40 @@ async def test_a_canary_answers_its_own_track_only(settings: GenerateSettings, t
 async def test_a_generator_that_never_answers_is_an_error_of_its_own(
     settings: GenerateSettings, table: Topology, broker: Broker
 ) -> None:
-    class Silent:
-        async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
+    class Silent(ExtractiveGenerator):
+        async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece | Answer, None]:
             yield Piece(text="so")
-
-        async def look(self) -> None: ...
 
     async with running(build(settings, generator=Silent(), table=brisk(max_deliver=1))):
         *_, failed = await answered(broker, generate_request(broker))
     assert isinstance(failed, Failed)
     assert "without an answer" in failed.message
+
+
+async def test_its_heartbeats_tell_who_answers(app: WorkerApp, broker: Broker) -> None:
+    view = FleetView(broker)
+    await view.start()
+    async with running(app):
+        told = {"model": "extractive", "parameters": "sentences 3", "config_revision": "0"}
+        await until(lambda: [member.heartbeat.facts for member in view.members()] == [told])
+    await view.stop()
+
+
+async def test_a_generator_that_cannot_go_on_ends_its_worker_which_says_why(
+    settings: GenerateSettings, broker: Broker
+) -> None:
+    class Dying(ExtractiveGenerator):
+        async def run(self) -> None:
+            await asyncio.sleep(0.2)
+            raise RuntimeError("the engine is dead")
+
+    view = FleetView(broker, service="generate")
+    await view.start()
+    code = await build(settings, generator=Dying()).run(handle_signals=False)
+    assert code == 1
+    await known_to_broker(broker)
+    (member,) = view.members()
+    (check,) = [check for check in member.heartbeat.checks if check.name == "generator"]
+    assert check.status == CheckStatus.FAILING
+    assert "the engine is dead" in check.detail
+    await view.stop()

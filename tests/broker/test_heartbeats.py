@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from contracts import subjects
 from contracts.documents import PurgeRequest
-from contracts.health import BackendCheck, CheckStatus, Heartbeat, ProcessState
+from contracts.health import PROGRESS_CHECK, BackendCheck, CheckStatus, Heartbeat, ProcessState
+from contracts.settings import BrokerSettings, EmbedSettings, RetrieveSettings
+from contracts.topology import Topology
 from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.delivery import Delivery
 from messaging.fleet import DEAD_AFTER_S, FORGOTTEN_AFTER_S, FleetView, Member
+from messaging.live import Live, listening
+from tests.broker.embedding_stage import WatchedEmbedder
+from tests.support.clocks import Clock
 from tests.support.purges import CONSUMER, send
 from tests.support.waiting import until
 from tests.support.workers import running
-
-
-class Time:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from workers.embed import worker as embed
+from workers.indexing import factory
+from workers.indexing.base import VectorIndex
+from workers.retrieve import worker as retrieve
 
 
 @pytest.fixture
-def clock() -> Time:
-    return Time()
+def clock() -> Clock:
+    return Clock()
 
 
 def only(view: FleetView) -> Member:
@@ -84,7 +88,35 @@ async def test_checks_are_told_also_when_they_fail(
     await view.stop()
 
 
-async def test_a_silent_process_is_dead_and_later_forgotten(broker: Broker, clock: Time) -> None:
+async def test_nothing_is_looked_at_before_it_is_there(
+    broker: Broker, worker: WorkerApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("messaging.running.BEAT_INTERVAL_S", 0.1)
+    opened, looks = asyncio.Event(), list[bool]()
+
+    async def look() -> BackendCheck:
+        looks.append(opened.is_set())
+        return BackendCheck(name="index", status=CheckStatus.OK)
+
+    async def open_index() -> None:
+        await opened.wait()
+
+    worker.on_startup(open_index)
+    worker.check("index", look)
+    view = FleetView(broker)
+    await view.start()
+    life = asyncio.create_task(worker.run(handle_signals=False))
+    await until(lambda: bool(view.members()) and only(view).heartbeat.state is ProcessState.STARTING)
+    assert _statuses(view) == {"index": "unknown"}
+    opened.set()
+    await until(lambda: _statuses(view) == {"index": "ok"})
+    assert all(looks)
+    worker.stop()
+    assert await life == 0
+    await view.stop()
+
+
+async def test_a_silent_process_is_dead_and_later_forgotten(broker: Broker, clock: Clock) -> None:
     view = FleetView(broker, monotonic=clock)
     view.hear(_beat("embed-1"))
     assert only(view).alive
@@ -97,8 +129,17 @@ async def test_a_silent_process_is_dead_and_later_forgotten(broker: Broker, cloc
     assert view.members() == []
 
 
+async def test_a_process_that_was_draining_when_it_fell_silent_has_left(broker: Broker, clock: Clock) -> None:
+    view = FleetView(broker, monotonic=clock)
+    view.hear(_beat("embed-1").model_copy(update={"state": ProcessState.DRAINING}))
+    clock.now += DEAD_AFTER_S - 0.1
+    assert only(view).alive
+    clock.now += 0.2
+    assert view.members() == []
+
+
 async def test_a_flood_of_invented_processes_is_bounded(
-    broker: Broker, clock: Time, monkeypatch: pytest.MonkeyPatch
+    broker: Broker, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("messaging.fleet.MAX_MEMBERS", 10)
     view = FleetView(broker, monotonic=clock)
@@ -137,4 +178,47 @@ def _beat(instance: str) -> Heartbeat:
 
 
 def _statuses(view: FleetView) -> dict[str, str]:
-    return {check.name: str(check.status) for check in only(view).heartbeat.checks}
+    """Of all but the worker itself."""
+    checks = only(view).heartbeat.checks
+    return {check.name: str(check.status) for check in checks if check.name != PROGRESS_CHECK}
+
+
+@pytest.mark.parametrize("service", ["embed", "retrieve"])
+async def test_what_takes_long_to_load_keeps_no_heartbeat_back(
+    broker: Broker,
+    broker_settings: BrokerSettings,
+    table: Topology,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    service: str,
+) -> None:
+    monkeypatch.setattr("messaging.running.BEAT_INTERVAL_S", 0.05)
+    loaded, build_index = threading.Event(), factory.build_index
+
+    def slowly(*arguments: Any, **options: Any) -> VectorIndex:
+        assert loaded.wait(timeout=30)
+        return build_index(*arguments, **options)
+
+    monkeypatch.setattr(f"workers.{service}.worker.build_index", slowly)
+    given: dict[str, Any] = {"nats_url": broker_settings.nats_url, "index_path": tmp_path / "index", "instance": "new"}
+    app = (
+        embed.build(EmbedSettings(**given), embedder=WatchedEmbedder, table=table)
+        if service == "embed"
+        else retrieve.build(RetrieveSettings(**given), embedder=WatchedEmbedder, table=table)
+    )
+    heard: list[ProcessState] = []
+
+    async def hear(message: Live) -> None:
+        heard.append(Heartbeat.from_bytes(message.data).state)
+
+    async def load() -> set[ProcessState]:
+        try:
+            await until(lambda: len(heard) >= 5)
+            return set(heard)
+        finally:
+            loaded.set()
+
+    async with listening(broker, subjects.health(service, "new"), hear=hear), asyncio.TaskGroup() as tasks:
+        loading = tasks.create_task(load())
+        async with running(app):
+            assert await loading == {ProcessState.STARTING}

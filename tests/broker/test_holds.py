@@ -6,13 +6,14 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from contracts.documents import PurgeRequest
 from contracts.health import BackendCheck
-from contracts.settings import BrokerSettings
+from contracts.settings import BrokerSettings, ProcessSettings
 from contracts.topology import Topology
 from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
@@ -36,6 +37,9 @@ from tests.support.workers import running
 OUTAGE_S = 2.5 * BRISK_ACK_WAIT_S
 """Nine attempts with the delays of `QUICK` take less."""
 BAD = "bad"
+FEW_ATTEMPTS = 4
+"""As many as questions have."""
+RESTARTS = 6
 
 
 class Journal:
@@ -190,7 +194,7 @@ class TestPoison:
         assert sorted(journal.done) == ["a", "b", "c"]
         (letter,) = await dead_letters(broker)
         assert PurgeRequest.from_bytes(letter.payload).document_id == BAD
-        assert letter.attempts == CONSUMER.max_deliver - 1
+        assert letter.attempts == CONSUMER.attempts
         assert changes == []
 
     async def test_alone_it_is_dead_lettered_too_also_after_an_outage(
@@ -314,6 +318,35 @@ class TestSigterm:
                 await worker.says(f"done {name}")
         assert await dead_letters(broker) == []
 
+    async def test_more_restarts_than_attempts_within_an_outage_give_nothing_up(
+        self, broker: Broker, process_settings: ProcessSettings, table: Topology, backend: Backend, journal: Journal
+    ) -> None:
+        """As when workers are replaced one after another, and each hands on to the next."""
+        names = ["a", "b", "c"]
+        await send(broker, *names)
+        for restart in range(RESTARTS + 1):
+            backend.away = restart < RESTARTS
+            worker = WorkerApp(process_settings, service="tested", table=table)
+            breaker = worker.breaker("index", backend.look, probing=BRISK_PROBING)
+            _take(worker, breaker, backend, journal)
+            async with running(worker):
+                if backend.away:
+                    await until(lambda: breaker.state is not BreakerState.CLOSED)  # noqa: B023 (awaited here)
+                else:
+                    await until(lambda: _emptied(broker))
+        assert sorted(journal.done) == names
+        assert max(map(max, journal.attempts.values())) > FEW_ATTEMPTS
+        assert await dead_letters(broker) == []
+
+
+def _take(worker: WorkerApp, breaker: Breaker, backend: Backend, journal: Journal) -> None:
+    @worker.consumes(replace(CONSUMER, attempts=FEW_ATTEMPTS), PurgeRequest, concurrency=3, delays=QUICK)
+    async def handle(request: PurgeRequest, delivery: Delivery) -> None:
+        journal.begun(request, delivery)
+        async with breaker:
+            await backend.call(request.document_id)
+        journal.done.append(request.document_id)
+
 
 class TestBroker:
     """A broker that is away is nobody's failure either."""
@@ -350,8 +383,8 @@ class TestBroker:
                     async with outage(nats_server, broker, worker.broker):
                         await asyncio.sleep(OUTAGE_S)
                     tries = journal.tries
-                    await until(lambda: journal.tries >= tries + 4, timeout_s=20)  # noqa: B023 (awaited here)
-            await until(lambda: _emptied(broker), timeout_s=20)
+                    await until(lambda: journal.tries >= tries + 4, timeout_s=60)  # noqa: B023 (awaited here)
+            await until(lambda: _emptied(broker), timeout_s=60)
         assert sorted(set(journal.done)) == names
         assert await dead_letters(broker) == []
 

@@ -223,7 +223,7 @@ async def test_a_worker_told_to_stop_finishes_the_document_in_hand(house: House)
         await house.submit("d", LONG)
         await until(lambda: _planned(house), timeout_s=60)
     assert len(await house.batched("d")) == len({batch.batch for batch in await house.batched("d")})
-    await asyncio.wait_for(until(house.queue_is_empty), 10)
+    await asyncio.wait_for(until(house.queue_is_empty), 60)
 
 
 async def _planned(house: House) -> bool:

@@ -46,6 +46,14 @@ async def test_one_holds_it_and_the_other_is_told_who(broker: Broker) -> None:
             pass
 
 
+async def test_a_later_holder_has_a_larger_revision(broker: Broker) -> None:
+    async with leases(broker, "first").held("work") as first:
+        pass
+    async with leases(broker, "second").held("work") as second:
+        assert (first.name, second.name) == ("work", "work")
+        assert second.revision > first.revision
+
+
 async def test_it_is_free_at_once_when_the_holder_is_done(broker: Broker) -> None:
     async with leases(broker, "first").held("work"):
         pass

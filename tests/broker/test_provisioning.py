@@ -96,7 +96,7 @@ class TestDrift:
         (line,) = await provision(broker, table)
         assert "max_deliver" in line
         assert "ack_wait" in line
-        assert (await broker.js.consumer_info("INGEST", "ingest")).config.max_deliver == 10
+        assert (await broker.js.consumer_info("INGEST", "ingest")).config.max_deliver == 100
 
     async def test_what_operators_decide_is_left_alone(self, broker: Broker, table: Topology) -> None:
         await broker.js.pause_consumer("INGEST", "ingest", "2999-01-01T00:00:00Z")

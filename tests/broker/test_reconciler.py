@@ -7,7 +7,8 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,11 +18,13 @@ from contracts.documents import DocumentState, EmbedRequest, IngestRequest
 from contracts.errors import ErrorCode
 from contracts.events import DocumentFact
 from contracts.identifiers import digest
-from contracts.queries import GenerateRequest, GenerationParameters, RetrievedPassage
+from contracts.queries import GenerateRequest, GenerationParameters, QueryRequest, RetrievedPassage
 from contracts.reconciliation import Remedy
 from contracts.settings import BrokerSettings, KeeperSettings
-from contracts.topology import Topology
+from contracts.topology import MiB, Topology
 from messaging.broker import Broker
+from messaging.queries import Queries
+from messaging.requeueing import Requeueing
 from messaging.storage import Storage
 from tests.broker.embedding_stage import chunks
 from tests.broker.test_exhaustion import use_up
@@ -31,6 +34,7 @@ from tests.support.reconciling import AT_ONCE, done, found, reconciling, told
 from tests.support.topologies import brisk
 from tests.support.waiting import until
 from tests.support.workers import running
+from workers.keeper.acceptance import deadline_of
 from workers.keeper.reconciliation.documents import MOST_REDRIVES
 from workers.keeper.reconciliation.reconciler import Reconciler
 from workers.keeper.worker import build
@@ -80,6 +84,23 @@ async def forget_ids(broker: Broker, stream: topology.Stream) -> None:
 
             await until(is_taken)
     await broker.js.purge_stream(stream.name, subject=f"{stream.subjects[0][:-1]}probe")
+
+
+ODD_HEADER = ("a(b", b"{}")
+ALMOST_TOO_LARGE = ("a", b"x" * (MiB - 60))
+SOME_HEADERS_BYTES = 64
+
+
+async def send_raw(settings: BrokerSettings, subject: str, header: str, payload: bytes) -> None:
+    """Publish as a client may that is less strict than ours."""
+    address = urlsplit(settings.nats_url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    head = f"NATS/1.0\r\n{header}\r\n\r\n".encode()
+    command = f"HPUB {subject} {len(head)} {len(head) + len(payload)}\r\n".encode()
+    writer.write(b'CONNECT {"verbose": false, "headers": true}\r\n' + command + head + payload + b"\r\nPING\r\n")
+    while await reader.readline() != b"PONG\r\n":
+        pass
+    writer.close()
 
 
 class TestDocuments:
@@ -209,18 +230,105 @@ class TestDocuments:
 
 
 class TestMessages:
-    async def test_one_whose_advisory_nobody_heard_becomes_a_letter(
+    async def test_one_that_is_delivered_no_more_is_handed_out_anew(
         self, house: House, broker: Broker, reconciler: Reconciler
     ) -> None:
         await house.submit("bees", TEXT)
         await use_up(broker, topology.INGEST_WORKERS)
         await lose(broker, topology.ADVISORIES)
-        assert (await found(reconciler))[0][0] is Remedy.DEAD_LETTER
-        assert (await done(reconciler))[0][0] is Remedy.DEAD_LETTER
+        (before,) = await Storage(broker).following(topology.INGEST.name, ">")
+        assert [remedy for remedy, _ in await done(reconciler)] == [Remedy.REDRIVE]
+        (after,) = await Storage(broker).following(topology.INGEST.name, ">")
+        assert (after.subject, after.data) == (before.subject, before.data)
+        assert await found(reconciler) == []
+        async with running(house.worker()):
+            await until(house.queue_is_empty)
+        assert await dead_letters(broker) == []
+
+    async def test_two_that_hand_it_out_anew_at_once_store_it_once(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        await use_up(broker, topology.INGEST_WORKERS)
+        storage = Storage(broker)
+        (stored,) = await storage.following(topology.INGEST.name, ">")
+        await asyncio.gather(*(Requeueing(broker, storage).requeue(stored, topology.INGEST.name) for _ in range(4)))
+        assert await storage.count(topology.INGEST.name, ">") == 1
+
+    async def test_a_question_that_is_handed_out_anew_keeps_its_deadline(
+        self, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await Queries(broker).ask(QueryRequest(tenant=TENANT, query_id="q", query="How?"), budget_s=30)
+        (before,) = await Storage(broker).following(topology.QUERY.name, ">")
+        await use_up(broker, topology.QUERY_WORKERS)
+        assert [remedy for remedy, _ in await done(reconciler)] == [Remedy.REDRIVE]
+        (after,) = await Storage(broker).following(topology.QUERY.name, ">")
+        assert after.headers[subjects.HEADER_QUERY_ID] == before.headers[subjects.HEADER_QUERY_ID]
+        moved = deadline_of(after.headers, after.stored_at) - deadline_of(before.headers, before.stored_at)
+        assert abs(moved) < timedelta(seconds=0.5)
+
+    async def test_one_that_comes_to_lie_there_again_becomes_a_letter(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        for remedy in (Remedy.REDRIVE, Remedy.DEAD_LETTER):
+            await use_up(broker, topology.INGEST_WORKERS)
+            await lose(broker, topology.ADVISORIES)
+            assert (await found(reconciler))[0][0] is remedy
+            assert (await done(reconciler))[0][0] is remedy
         (letter,) = await dead_letters(broker)
         assert (letter.code, letter.attempts, letter.tenant) == (ErrorCode.RETRIES_EXHAUSTED, 2, TENANT)
         assert await house.state("bees") is DocumentState.FAILED
         assert await house.queue_is_empty()
+        assert await found(reconciler) == []
+
+    @pytest.mark.parametrize("message", [ODD_HEADER, ALMOST_TOO_LARGE], ids=["odd header", "almost too large"])
+    async def test_one_that_cannot_be_stored_anew_becomes_a_letter_at_once(
+        self, broker: Broker, broker_settings: BrokerSettings, reconciler: Reconciler, message: tuple[str, bytes]
+    ) -> None:
+        name, payload = message
+        await send_raw(broker_settings, subjects.ingest_request(TENANT), f"{name}: x", payload)
+        await until(lambda: Storage(broker).count(topology.INGEST.name, ">"))
+        await use_up(broker, topology.INGEST_WORKERS)
+        await lose(broker, topology.ADVISORIES)
+        assert len(await done(reconciler)) == 1
+        (letter,) = await dead_letters(broker)
+        assert "could not be put into its queue anew" in letter.reason
+        assert await found(reconciler) == []
+        assert broker.nc.stats["reconnects"] == 0
+
+    async def test_in_a_queue_that_is_full_of_them_the_first_makes_room(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        for n in range(4):
+            await house.submit(f"d{n}", TEXT)
+        await use_up(broker, topology.INGEST_WORKERS, messages=4)
+        await lose(broker, topology.ADVISORIES)
+        info = await broker.js.stream_info(topology.INGEST.name)
+        await broker.js.update_stream(replace(info.config, max_bytes=info.state.bytes + SOME_HEADERS_BYTES))
+        await done(reconciler)
+        given_up = len(await dead_letters(broker))
+        assert 0 < given_up < 4
+
+        async def none_is_left() -> bool:
+            await done(reconciler)
+            return await house.queue_is_empty()
+
+        async with running(house.worker()):
+            await until(none_is_left)
+        assert len(await dead_letters(broker)) == given_up
+
+    async def test_batches_that_are_handed_out_anew_are_not_taken_for_lost(
+        self, house: House, broker: Broker, reconciler: Reconciler
+    ) -> None:
+        await house.submit("bees", TEXT)
+        async with running(house.worker()):
+            await house.batched("bees")
+            await until(house.queue_is_empty)
+        assert await found(reconciler) == []
+        await use_up(broker, topology.EMBED_WORKERS)
+        await lose(broker, topology.ADVISORIES)
+        assert await done(reconciler) == [(Remedy.REDRIVE, None)]
         assert await found(reconciler) == []
 
     async def test_what_is_in_flight_or_waits_is_left_alone(

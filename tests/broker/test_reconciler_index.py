@@ -26,14 +26,15 @@ from messaging.storage import Storage
 from messaging.uploads import Uploads
 from tests.broker.embedding_stage import TENANT, Stage
 from tests.broker.test_reconciler import letter, put
+from tests.support.indexes import opened_index
 from tests.support.letters import dead_letters
 from tests.support.reconciling import done, found, reconciling, told
+from tests.support.subscriptions import known_to_broker
 from tests.support.waiting import until
 from tests.support.workers import running
 from tests.unit.indexing.rows import EMBEDDER, row
 from workers.embed.worker import build
 from workers.indexing.base import VectorIndex
-from workers.indexing.factory import build_index
 from workers.keeper.reconciliation import rows
 from workers.keeper.reconciliation.reconciler import Reconciler
 
@@ -50,10 +51,8 @@ def stage(broker: Broker) -> Stage:
 
 @pytest.fixture
 async def index(settings: EmbedSettings) -> AsyncIterator[VectorIndex]:
-    index = build_index(settings, EMBEDDER.identity)
-    await index.open()
-    yield index
-    await index.close()
+    async with opened_index(settings, EMBEDDER) as index:
+        yield index
 
 
 @pytest.fixture
@@ -205,7 +204,7 @@ async def test_a_page_that_is_lost_makes_the_census_worthless(broker: Broker) ->
         await broker.nc.publish(message.reply, CensusPage(page=1, last=True, generations=()).to_bytes())
 
     await broker.nc.subscribe(subjects.CENSUS, cb=answer)
-    await broker.nc.flush()
+    await known_to_broker(broker)
     with pytest.raises(CensusUnavailableError, match="page 0 of the census"):
         await IndexCensus(broker).take()
 

@@ -27,13 +27,13 @@ from messaging.queries import Queries
 from messaging.storage import Storage
 from messaging.terminals import Terminals
 from tests.broker.answering_stage import TENANT, TEXTS, Shelf, asked, is_told, texts, told, warms_up
+from tests.support.indexes import opened_index
 from tests.support.letters import dead_letters
 from tests.support.topologies import brisk
 from tests.support.waiting import until
 from tests.support.workers import running
 from workers.encoding.simulated import SimulatedEmbedder
 from workers.indexing.base import VectorIndex
-from workers.indexing.factory import build_index
 from workers.retrieve.worker import build
 
 QUESTION = "What do the winter stores of a colony weigh?"
@@ -51,10 +51,8 @@ def settings(nats_server: NatsServer, tmp_path: Path) -> RetrieveSettings:
 
 @pytest.fixture
 async def index(settings: RetrieveSettings) -> AsyncIterator[VectorIndex]:
-    index = build_index(settings, SimulatedEmbedder().identity)
-    await index.open()
-    yield index
-    await index.close()
+    async with opened_index(settings) as index:
+        yield index
 
 
 @pytest.fixture
@@ -206,9 +204,12 @@ async def _has_ended(broker: Broker, request: QueryRequest) -> bool:
     return await Terminals(broker).find(request.tenant, request.query_id) is not None
 
 
-@pytest.mark.parametrize("error", [PermanentError("the encoder is broken"), TransientError("away", retry_after_s=0.05)])
-async def test_a_question_that_cannot_be_searched_for_fails_with_the_reason(
-    settings: RetrieveSettings, table: Topology, broker: Broker, shelf: Shelf, error: Exception
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [(PermanentError("the encoder is broken"), False), (TransientError("away", retry_after_s=0.05), True)],
+)
+async def test_a_question_that_cannot_be_searched_for_fails_with_the_reason_and_whether_to_ask_again(
+    settings: RetrieveSettings, table: Topology, broker: Broker, shelf: Shelf, error: Exception, retryable: bool
 ) -> None:
     await shelf.put("bees", *TEXTS)
     app = build(settings, embedder=lambda: _Broken(error), table=table)
@@ -216,7 +217,7 @@ async def test_a_question_that_cannot_be_searched_for_fails_with_the_reason(
         (failed,) = await asked(broker, search(mode=SearchMode.VECTOR))
         await until(lambda: is_told(broker, QueryFact.FAILED))
     assert isinstance(failed, Failed)
-    assert failed.code == ErrorCode.RETRIEVAL_FAILED
+    assert (failed.code, failed.retryable) == (ErrorCode.RETRIEVAL_FAILED, retryable)
     assert str(error) in failed.message
     await until(lambda: _is_empty(broker, topology.QUERY.name))
     assert len(await dead_letters(broker)) == 1

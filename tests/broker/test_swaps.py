@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.errors import TransientError
 from contracts.queries import QueryRequest, SearchMode
 from contracts.settings import EmbedSettings
 from contracts.topology import Topology
@@ -23,13 +24,13 @@ from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
 from messaging.ledger import DocumentLedger
 from tests.broker.embedding_stage import TENANT, Stage
+from tests.support.indexes import opened_index
 from tests.support.waiting import until
 from tests.support.workers import running
 from tests.unit.indexing.rows import EMBEDDER
 from workers.embed.worker import build
 from workers.encoding.base import Vector
 from workers.indexing.base import VectorIndex
-from workers.indexing.factory import build_index
 from workers.retrieve.searcher import Searcher
 
 SEED = 20
@@ -47,6 +48,7 @@ class Seen:
     """What searchers saw that they should not have, and how much they saw."""
 
     searches: int = 0
+    refused: int = 0
     generations: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     wrong: list[str] = field(default_factory=list)
 
@@ -58,10 +60,8 @@ def settings(nats_server: NatsServer, tmp_path: Path) -> EmbedSettings:
 
 @pytest.fixture
 async def index(settings: EmbedSettings) -> AsyncIterator[VectorIndex]:
-    index = build_index(settings, EMBEDDER.identity)
-    await index.open()
-    yield index
-    await index.close()
+    async with opened_index(settings, EMBEDDER) as index:
+        yield index
 
 
 @pytest.fixture
@@ -98,7 +98,12 @@ async def look(search: Searcher, plans: Stage, seen: Seen) -> None:
             tenant=TENANT, query="text " + " ".join(DOCUMENTS), top_k=50, mode=SearchMode.KEYWORD, generate=False
         )
         found: defaultdict[str, defaultdict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-        for passage in (await search.search(request)).passages:
+        try:
+            passages = (await search.search(request)).passages
+        except TransientError:  # they change faster than they can be searched, which is said, and not passed over
+            seen.refused += 1
+            continue
+        for passage in passages:
             found[passage.document_id][passage.generation].add(passage.ordinal)
         seen.searches += 1
         for document_id in DOCUMENTS:
@@ -135,8 +140,8 @@ async def test_nobody_sees_neither_version_or_a_mixture(
     assert [o for o in outcomes if not isinstance(o, asyncio.CancelledError)] == []
     assert seen.wrong == []
     assert all(len(versions) > VERSIONS / 4 for versions in seen.generations.values()), "swaps were watched"
-    assert seen.searches > VERSIONS
+    assert seen.searches > max(VERSIONS, 20 * seen.refused)
 
 
-async def _no_vector(_: str) -> Vector:
+async def _no_vector(_: str, __: str) -> Vector:
     raise AssertionError("keyword searches need none")

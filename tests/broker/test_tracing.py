@@ -5,11 +5,6 @@ from __future__ import annotations
 import pytest
 from nats.js.api import RawStreamMsg
 from opentelemetry import trace
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from contracts import subjects, topology
 from contracts.documents import PurgeRequest
@@ -17,8 +12,9 @@ from contracts.errors import PermanentError
 from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.delivery import Delivery
-from observability.telemetry import SCOPE, Telemetry
+from messaging.errors import PublishRefusedError
 from tests.support.purges import CONSUMER, left, purge
+from tests.support.traces import Traces, trace_of
 from tests.support.waiting import until
 from tests.support.workers import running
 
@@ -64,30 +60,49 @@ async def test_the_trace_is_passed_on_also_when_nothing_is_recorded(broker: Brok
 async def test_spans_and_metrics_carry_outcomes_and_no_ids(
     broker: Broker, worker: WorkerApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spans, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    tracers = TracerProvider(shutdown_on_exit=False)
-    tracers.add_span_processor(SimpleSpanProcessor(spans))
-    meters = MeterProvider([reader], shutdown_on_exit=False)
-    telemetry = Telemetry(tracer=tracers.get_tracer(SCOPE), meter=meters.get_meter(SCOPE), enabled=True)
-    monkeypatch.setattr("messaging.running.start_telemetry", lambda **_: telemetry)
+    traces = Traces()
+    traces.used_by_workers(monkeypatch)
     forwarding(worker)
     async with running(worker):
         await send_traced(broker, "a")
         await send_traced(broker, "bad")
         await until(lambda: _emptied(broker))
-    finished = spans.get_finished_spans()
-    assert [span.name for span in finished] == ["process purge", "process purge"]
-    assert {format(span.context.trace_id, "032x") for span in finished if span.context} == {TRACE}
-    assert {str((span.attributes or {})["waggle.outcome"]) for span in finished} == {"acked", "dead_lettered"}
-    assert [span.status.status_code for span in finished].count(trace.StatusCode.ERROR) == 1
-    told = str([dict(span.attributes or {}) for span in finished]) + str(reader.get_metrics_data())
-    assert "acme" not in told
-    assert "waggle.delivery.duration" in told
-    meters.shutdown()
+        await until(lambda: len(traces.named("process purge")) == 2)
+    processed = traces.named("process purge")
+    assert {str((span.attributes or {})["waggle.outcome"]) for span in processed} == {"acked", "dead_lettered"}
+    assert [span.status.status_code for span in processed].count(trace.StatusCode.ERROR) == 1
+    assert "acme" not in traces.told
+    assert "messaging.process.duration" in traces.told
+    assert "messaging.client.operation.duration" in traces.told
+
+
+async def test_purges_are_traces_of_their_own_linked_to_what_asked_for_them(
+    broker: Broker, worker: WorkerApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    traces = Traces()
+    traces.used_by_workers(monkeypatch)
+    forwarding(worker)
+    async with running(worker):
+        await send_traced(broker, "a")
+        await until(lambda: traces.named("process purge"))
+    (processed,) = traces.named("process purge")
+    assert [format(link.context.trace_id, "032x") for link in processed.links] == [TRACE]
+    assert trace_of(processed) != TRACE
     headers = (await event(broker)).headers
     assert headers is not None
-    assert headers["traceparent"].split("-")[1] == TRACE
-    assert headers["traceparent"] != PARENT
+    assert headers["traceparent"].split("-")[1] == trace_of(processed)
+
+
+async def test_what_is_published_is_measured_by_stream_and_error(broker: Broker) -> None:
+    traces = Traces()
+    broker.measure(traces.telemetry)
+    await send_traced(broker, "a")
+    with pytest.raises(PublishRefusedError):
+        await broker.publish_bytes(subjects.embed_purge("acme"), b"{}", stream="INGEST")
+    refused = traces.named("publish INGEST")[0]
+    assert dict(refused.attributes or {})["error.type"] == "PublishRefusedError"
+    assert traces.named("publish EMBED")[0].status.is_unset
+    assert "acme" not in traces.told
 
 
 async def _emptied(broker: Broker) -> bool:

@@ -183,3 +183,16 @@ async def test_of_several_that_put_at_once_one_stays_and_the_others_leave_nothin
     assert await stored_messages(broker) == 3 + 1
     await uploads.delete("t", "d", "g")
     assert await stored_messages(broker) == 0
+
+
+async def test_a_probe_writes_reads_and_leaves_nothing(uploads: Uploads, broker: Broker) -> None:
+    before = (await broker.js.stream_info(STREAM)).state
+    await uploads.probe()
+    after = (await broker.js.stream_info(STREAM)).state
+    assert (after.messages, after.last_seq) == (before.messages, before.last_seq + 1)
+
+
+async def test_a_probe_of_a_broker_that_is_away_says_so(uploads: Uploads, nats_server: NatsServer) -> None:
+    nats_server.kill()
+    with pytest.raises(BrokerUnavailableError):
+        await uploads.probe()

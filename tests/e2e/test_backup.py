@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.waggle import Waggle
+from tests.e2e.waggle import LIGHT, Waggle
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)
 
 TEXT = "The extractor of the honey house was oiled by Ottilie in May."
 
 
 @pytest.fixture
 def waggle(tmp_path: Path) -> Iterator[Waggle]:
-    stack = Waggle(data_dir=tmp_path / "data")
+    stack = Waggle(data_dir=tmp_path / "data", settings=LIGHT)
     yield stack
     stack("down")
 

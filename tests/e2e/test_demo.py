@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.waggle import Waggle
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_the_demo_answers_in_both_languages_and_leaves_nothing_behind(tmp_path: Path) -> None:
     ran = Waggle(data_dir=tmp_path)("demo")
 

@@ -12,17 +12,17 @@ import pytest
 
 from deploy.local.layout import Layout
 from deploy.local.supervision import Supervisor
-from tests.e2e.waggle import Running, Waggle
+from tests.e2e.waggle import LIGHT, Running, Waggle
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1500)
 
 FILES = 40
 
 
 @pytest.fixture
 def waggle(tmp_path: Path) -> Iterator[Waggle]:
-    stack = Waggle(data_dir=tmp_path / "data")
+    stack = Waggle(data_dir=tmp_path / "data", settings=LIGHT)
     yield stack
     stack("down")
 
@@ -60,7 +60,7 @@ async def some_are_accepted(waggle: Waggle) -> None:
 
 async def test_ctrl_c_while_it_ingests_then_up_again(waggle: Waggle, folder: Path, begun: list[Running]) -> None:
     begun.append(up := waggle.begin_up())
-    await until(lambda: "is ready at" in up.output, timeout_s=200, what="the stack is ready")
+    await until(lambda: "is ready at" in up.output, timeout_s=600, what="the stack is ready")
     begun.append(ingest := waggle.begin("ingest", str(folder)))
     await some_are_accepted(waggle)
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,15 @@ import httpx
 
 from deploy.local.ports import free_port
 
-COMMAND_S = 240.0
+COMMAND_S = 600.0
+READY_S = 540.0
+"""On a busy machine a stack takes many times as long as on an idle one."""
+
+LIGHT = {"WAGGLE_ENCODER": "simulated", "WAGGLE_ENCODER_SIMULATED_MS": "0"}
+"""Settings of a stack that loads no model: it finds by keywords, and starts in a fraction of the time."""
+
+ALONE = ("--replicas", "observer=0,operator=0")
+"""Who watches and who repairs costs a start and cpu; a journey that is about it asks for one: `--replicas observer=1`."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,8 @@ class Waggle:
     """Runs commands against one data folder. The ports stay the same over restarts, as they do for people."""
 
     data_dir: Path
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Variables that every command is given."""
     port: int = field(default_factory=free_port)
     nats_port: int = field(default_factory=free_port)
 
@@ -60,8 +71,12 @@ class Waggle:
     def nats_url(self) -> str:
         return f"nats://127.0.0.1:{self.nats_port}"
 
+    @property
+    def _ports(self) -> tuple[str, ...]:
+        return ("--port", str(self.port), "--nats-port", str(self.nats_port))
+
     def up(self, *options: str) -> subprocess.CompletedProcess[str]:
-        return self("up", "--detach", "--port", str(self.port), "--nats-port", str(self.nats_port), *options)
+        return self("up", "--detach", *self._ports, *ALONE, "--timeout", str(READY_S), *options)
 
     def __call__(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
         """Run to the end; fail unless it ends with `code` (None takes any)."""
@@ -94,7 +109,7 @@ class Waggle:
 
     def begin_up(self) -> Running:
         """`waggle up` in the foreground."""
-        return self.begin("up", "--port", str(self.port), "--nats-port", str(self.nats_port))
+        return self.begin("up", *self._ports, *ALONE, "--timeout", str(READY_S))
 
     def http(self) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30)
@@ -104,7 +119,7 @@ class Waggle:
 
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAGGLE_")}
-        return {**inherited, "WAGGLE_DATA_DIR": str(self.data_dir), "COLUMNS": "200"}
+        return {**inherited, **self.settings, "WAGGLE_DATA_DIR": str(self.data_dir), "COLUMNS": "200"}
 
 
 def _hear_interrupts() -> None:

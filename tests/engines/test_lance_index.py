@@ -7,6 +7,7 @@ import math
 import multiprocessing
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -14,15 +15,16 @@ import psutil
 import pyarrow as pa
 import pytest
 
-from contracts.errors import TransientError
+from contracts.errors import PermanentError, TransientError
 from contracts.queries import Filters
 from contracts.settings import IndexSettings
-from tests.unit.indexing.rows import EMBEDDER, TENANT, question, row
+from tests.unit.indexing.rows import DIMENSION, EMBEDDER, TENANT, question, row
 from tests.unit.indexing.vector_index_contract import OpenIndex, VectorIndexContract
 from workers.encoding.base import EncoderIdentity
 from workers.indexing.base import VectorIndex
 from workers.indexing.factory import build_index
 from workers.indexing.lance import VECTORS_WORTH_AN_INDEX, LanceIndex
+from workers.indexing.lance_locks import locked, try_lock
 
 ROUNDS = 12
 CHUNKS = 8
@@ -81,6 +83,57 @@ async def test_an_index_that_cannot_be_read_is_tried_again_later(tmp_path: Path)
     with pytest.raises(TransientError, match="index"):
         await index.search(TENANT, text="words", vector=None, limit=1, filters=_everything())
     await index.close()
+
+
+async def test_a_folder_that_cannot_be_used_is_said_with_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        for index in (
+            LanceIndex(path, EMBEDDER.identity),
+            build_index(IndexSettings(index_path=path), EMBEDDER.identity),
+        ):
+            with pytest.raises(TransientError, match="WAGGLE_INDEX_PATH"):
+                await index.open()
+
+
+async def test_an_index_whose_files_cannot_be_locked_is_tried_again_later(tmp_path: Path) -> None:
+    index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+    await index.open()
+    (tmp_path / "index" / "optimize.lock").unlink(missing_ok=True)
+    (tmp_path / "index" / "optimize.lock").mkdir()
+    with pytest.raises(TransientError, match="WAGGLE_INDEX_PATH"):
+        await index.optimize()
+    await index.close()
+
+
+async def test_a_suspended_process_that_holds_the_index_is_waited_for_and_then_told(tmp_path: Path) -> None:
+    file = tmp_path / "open.lock"
+    with try_lock(file) as ours:
+        assert ours
+        with pytest.raises(TransientError, match=r"fuser .*open\.lock"):
+            async with locked(file, patience_s=0.1):
+                pytest.fail("it is held by another")
+        waiting = asyncio.create_task(_entered(file))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    assert await waiting
+
+
+async def _entered(file: Path) -> bool:
+    async with locked(file, patience_s=30):
+        return True
+
+
+async def test_an_index_of_an_older_format_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("workers.indexing.lance.FORMAT", "1")
+        index = LanceIndex(tmp_path / "index", EMBEDDER.identity)
+        await index.open()
+        await index.close()
+    with pytest.raises(PermanentError, match=r"format '1'.*waggle index rebuild.*WAGGLE_INDEX_PATH"):
+        await LanceIndex(tmp_path / "index", EMBEDDER.identity).open()
 
 
 @pytest.mark.parametrize(("renewed_after_s", "stay_open"), [(0.0, False), (math.inf, True)])
@@ -190,3 +243,30 @@ async def _race(path: Path, kind: type[LanceIndex]) -> int:
 
 def _everything() -> Filters:
     return Filters()
+
+
+@pytest.mark.parametrize(("model", "used"), [("multilingual-e5-small", "passage: "), ("some-model", "")])
+async def test_an_index_that_recorded_no_prompt_yet_is_used_with_the_prompt_of_that_time(
+    tmp_path: Path, model: str, used: str
+) -> None:
+    class Earlier(LanceIndex):
+        def _recorded_identity(self) -> dict[str, str]:
+            known = super()._recorded_identity()
+            return {name: value for name, value in known.items() if name != "passage_prompt"}
+
+        def _check_identity(self, metadata: dict[bytes, bytes]) -> None:
+            assert b"passage_prompt" not in metadata
+
+    identity = EncoderIdentity(model=model, dimension=DIMENSION, passage_prompt=used)
+    earlier = Earlier(tmp_path / "index", identity)
+    await earlier.open()
+    await earlier.upsert([row("written before")])
+    await earlier.close()
+    index = LanceIndex(tmp_path / "index", identity)
+    await index.open()
+    await index.upsert([row("written since", ordinal=1)])
+    assert await index.count_generation(TENANT, "d", "g1") == 2
+    await index.close()
+    for other in ("title: none | text: ", "" if used else "passage: "):
+        with pytest.raises(PermanentError, match="WAGGLE_ENCODER_PASSAGE_PROMPT"):
+            await LanceIndex(tmp_path / "index", replace(identity, passage_prompt=other)).open()

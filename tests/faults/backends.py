@@ -36,7 +36,7 @@ class Backend(StrEnum):
 @contextmanager
 def away(folder: Path, backend: Backend) -> Iterator[None]:
     """The body runs while a backend is away for all processes with this folder."""
-    switch = _switch(folder, backend)
+    switch = switch_of(folder, backend)
     switch.touch()
     try:
         yield
@@ -49,14 +49,14 @@ def fragile_index() -> None:
 
     def failing(original: Any) -> Any:
         @contextmanager
-        def engine(index: Any) -> Iterator[None]:
-            with original(index):
+        def engine(path: Path) -> Iterator[None]:
+            with original(path):
                 _require(Backend.INDEX)
                 yield
 
         return engine
 
-    wrap("workers.indexing.lance:LanceIndex._engine", failing)
+    wrap("workers.indexing.lance:on_disk", failing)
 
 
 def fragile_encoder() -> None:
@@ -132,7 +132,7 @@ def slow_index() -> None:
 
 
 def _require(backend: Backend) -> None:
-    if _switch(Path(os.environ[FOLDER_VARIABLE]), backend).exists():
+    if switch_of(Path(os.environ[FOLDER_VARIABLE]), backend).exists():
         raise OSError(f"the harness took the {backend} away")
 
 
@@ -143,7 +143,7 @@ def _require_store() -> None:
         raise BrokerUnavailableError(str(error)) from error
 
 
-def _switch(folder: Path, backend: Backend) -> Path:
+def switch_of(folder: Path, backend: Backend) -> Path:
     return folder / f"{backend}.away"
 
 

@@ -62,8 +62,12 @@ class Client:
         return (await self._call("GET", "/health/ready")).ok
 
     async def submit(self, text: Text) -> Reply:
-        """Hand in a document once."""
-        reply = await self._call("POST", "/v1/documents", text.body)
+        """Hand in a document once. Cut off, it may have been accepted or not."""
+        try:
+            reply = await self._call("POST", "/v1/documents", text.body)
+        except asyncio.CancelledError:
+            self.books.uncertain.add(text.document_id)
+            raise
         if reply.status == ACCEPTED:
             sha256 = hashlib.sha256(text.content.encode()).hexdigest()
             self.books.accepted(Promise(document_id=text.document_id, version=reply.body["version"], sha256=sha256))

@@ -21,7 +21,7 @@ from messaging.ledger import DocumentLedger
 from messaging.storage import Storage, Stored
 from tests.faults.books import Books
 from tests.faults.index_rows import IndexRows, read_rows
-from tests.faults.verdict import Verdict
+from tests.faults.verdict import MAX_EVIDENCE, Verdict
 
 END_MARGIN = timedelta(seconds=1)
 POLL_S = 0.2
@@ -98,8 +98,16 @@ class Oracle:
                 verdict.deleted += 1
             elif record is not None:
                 verdict.ready += record.latest.state is GenerationState.READY
-                verdict.failed += record.latest.state is GenerationState.FAILED
+                self._judge_failure(verdict, document_id, record)
         verdict.superseded = max(0, verdict.accepted - len(self._books.promises))
+
+    @staticmethod
+    def _judge_failure(verdict: Verdict, document_id: str, record: DocumentRecord) -> None:
+        if record.latest.state is not GenerationState.FAILED:
+            return
+        verdict.failed += 1
+        if (failure := record.latest.failure) and len(verdict.failures) < MAX_EVIDENCE:
+            verdict.failures.append(f"{document_id} {failure.code}: {failure.message}")
 
     def _loss(self, document_id: str, record: DocumentRecord | None) -> str | None:
         """Why a document counts as lost, if it does."""

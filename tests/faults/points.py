@@ -75,6 +75,14 @@ _PUBLISHED = "messaging.broker:Broker.publish"
 
 INGEST = (
     _received("ingest", topology.INGEST_WORKERS, Work.DOCUMENT),
+    Point(
+        name="ingest.begun",
+        service="ingest",
+        work=Work.DOCUMENT,
+        where="workers.ingest.ingestion:Ingestion.ingest",
+        before=True,
+        about=lambda call: call["request"].document_id,
+    ),
     Point(name="ingest.text-stored", service="ingest", work=Work.DOCUMENT, where=_STORED),
     Point(name="ingest.planned", service="ingest", work=Work.DOCUMENT, where="messaging.ledger:DocumentLedger.plan"),
     Point(

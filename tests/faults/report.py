@@ -114,6 +114,7 @@ def _troubles(line: Line) -> Iterator[str]:
     yield from line.outcome.problems
     if not line.is_control:
         yield from line.outcome.verdict.evidence
+        yield from (f"failed: {why}" for why in line.outcome.verdict.failures)
 
 
 def _as_json(line: Line) -> dict[str, Any]:

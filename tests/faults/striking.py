@@ -39,14 +39,14 @@ class Striker:
         """Know what is in hand, and write down every delivery: consumer, stream sequence, attempt."""
 
         def watched(original: Method) -> Method:
-            async def send(pipeline: Pipeline, raw: Any, way: Any) -> None:
+            async def send(pipeline: Pipeline, raw: Any, way: Any, **options: Any) -> None:
                 delivery = Delivery.of(raw)
                 message = InHand(stream=delivery.stream, consumer=delivery.consumer, sequence=delivery.sequence)
                 with log.open("a", encoding="utf-8") as file:
                     file.write(f"{delivery.consumer} {delivery.sequence} {delivery.attempt}\n")
                 self._in_hand[raw.reply] = message, raw.data
                 try:
-                    await original(pipeline, raw, way)
+                    await original(pipeline, raw, way, **options)
                 finally:
                     del self._in_hand[raw.reply]
 

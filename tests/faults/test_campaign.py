@@ -12,6 +12,8 @@ from tests.faults.rows.races import Overtaking
 from tests.faults.rows.repeats import Twice
 from tests.faults.rows.signals import Sigterm
 
+pytestmark = pytest.mark.alone
+
 TRIAL = Trial(seed=1, runs=8)
 SAMPLE: tuple[type[Row], ...] = (Kills, Sigterm, BrokerKills, Twice, RaisingPoison, Overtaking)
 
@@ -20,4 +22,6 @@ SAMPLE: tuple[type[Row], ...] = (Kills, Sigterm, BrokerKills, Twice, RaisingPois
 async def test_nothing_is_lost_doubled_or_stuck(kind: type[Row]) -> None:
     row = kind()
     outcome = await row.run(TRIAL)
-    assert row.passed(outcome), f"{row.passes}: {outcome.problems} {outcome.verdict.evidence}"
+    assert row.passed(outcome), (
+        f"{row.passes}: {outcome.problems} {outcome.verdict.evidence} {outcome.verdict.failures}"
+    )

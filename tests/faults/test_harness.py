@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import random
+import subprocess
+import sys
+import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from deploy.local.nats_server import NatsServer
 from tests.faults import campaign
+from tests.faults.alarms import HASTENED_FOR, hastened_rules
+from tests.faults.books import Books
+from tests.faults.client import Client
+from tests.faults.clocks import clock_library, shifted
 from tests.faults.disks import image_disk
 from tests.faults.documents import PARTS, parts_in, text_of
 from tests.faults.durability import ForgetfulServer
@@ -25,6 +35,8 @@ from tests.faults.rows.kills import targets
 from tests.faults.rows.power import PowerCut
 from tests.faults.stack import PROCESSES
 from tests.faults.verdict import BREACHES, Verdict
+from tests.support.collectors import hanging_collector
+from workers.observer.worker import SHIPPED_RULES
 
 
 @pytest.mark.parametrize("point", POINTS, ids=lambda point: point.name)
@@ -91,6 +103,17 @@ def test_a_later_look_counts_documents_anew_and_adds_up_the_rest() -> None:
     assert (total.accepted, total.queries, total.lost) == (4, 7, 1)
 
 
+def test_only_hastened_alerts_differ_from_those_that_are_shipped(tmp_path: Path) -> None:
+    changed = [
+        (before["alert"], after["for"])
+        for before, after in zip(
+            _alerts(SHIPPED_RULES), _alerts(hastened_rules(tmp_path / "rules", ["ClockSkewed"])), strict=True
+        )
+        if before != after
+    ]
+    assert changed == [("ClockSkewed", HASTENED_FOR)]
+
+
 def test_the_forgetful_server_differs_only_in_when_it_syncs(tmp_path: Path) -> None:
     always, default = NatsServer(tmp_path).config(), ForgetfulServer(tmp_path).config()
     assert set(always.splitlines()) - set(default.splitlines()) == {"  sync_interval: always"}
@@ -110,6 +133,20 @@ def test_a_power_cut_loses_what_was_not_synced_and_nothing_else() -> None:
         pytest.skip(str(reason))
 
 
+def test_a_shifted_clock_is_off_and_durations_are_not(tmp_path: Path) -> None:
+    code = "import time; begun = time.monotonic(); time.sleep(0.1); print(time.time(), time.monotonic() - begun)"
+    try:
+        environment = shifted(clock_library(tmp_path), -3600)
+    except NotPossibleHere as reason:
+        pytest.skip(str(reason))
+    told = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
+    now, passed_s = map(float, told.stdout.split())
+    assert abs(now - (time.time() - 3600)) < 600
+    assert 0.1 <= passed_s < 600
+
+
 async def test_what_cannot_be_tried_here_counts_neither_way() -> None:
     class Unmountable(PowerCut):
         async def run(self, trial: Trial) -> Outcome:
@@ -118,6 +155,16 @@ async def test_what_cannot_be_tried_here_counts_neither_way() -> None:
     lines = await campaign.run([Unmountable], Trial())
     assert [line.result for line in lines] == ["not run: no disk can be mounted here"]
     assert Report(seed=1, lines=lines, durability_cost_ratio=1.0).passed
+
+
+async def test_a_submission_that_is_cut_off_may_have_been_accepted() -> None:
+    text, books = text_of("d", 1, random.Random(1)), Books()
+    with hanging_collector() as url:
+        async with Client.of(url, books) as client:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await client.submit(text)
+    assert books.uncertain == {"d"}
 
 
 async def test_a_silent_link_holds_back_and_a_refused_one_closes() -> None:
@@ -142,3 +189,9 @@ async def test_a_silent_link_holds_back_and_a_refused_one_closes() -> None:
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_connection(HOST, link.port)
         writer.close()
+
+
+def _alerts(folder: Path) -> list[dict[str, Any]]:
+    documents = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.yaml"))]
+    groups = [group for document in documents for group in document["groups"]]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]

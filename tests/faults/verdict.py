@@ -36,6 +36,8 @@ class Verdict:
     terminal_late: int = 0
     """Ended more than a second after the deadline. Told, not judged: it may be the machine that was late."""
     evidence: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    """Why documents ended failed, some of them."""
 
     def __add__(self, other: Verdict) -> Verdict:
         return Verdict(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
@@ -69,5 +71,5 @@ class Verdict:
 BREACHES = (
     "lost", "doubled", "ghosts", "stuck", "terminal_missing", "terminal_doubled", "mixtures", "gaps"
 )  # fmt: skip
-DOCUMENT_COUNTS = ("accepted", "ready", "failed", "superseded", "deleted")
+DOCUMENT_COUNTS = ("accepted", "ready", "failed", "superseded", "deleted", "failures")
 MAX_EVIDENCE = 20

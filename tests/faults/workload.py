@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from contracts.documents import DocumentState
 from contracts.identifiers import new_id
+from messaging.broker import Broker
+from tests.faults.books import Books
+from tests.faults.client import Client
 from tests.faults.documents import PARTS, QUESTION, Text, text_of
 from tests.faults.exhaustion import exhausted_generation
 from tests.faults.points import Work
-from tests.faults.stack import Stack
+from tests.faults.searcher import Searcher
 from tests.support.waiting import until
 
 VERSIONED = 6
@@ -22,11 +27,26 @@ DONE_TIMEOUT_S = 60.0
 EXPIRY_DEADLINE_S = 1.0
 
 
+class Served(Protocol):
+    """A stack that takes work."""
+
+    @property
+    def seed(self) -> random.Random: ...
+    @property
+    def broker(self) -> Broker: ...
+    @property
+    def client(self) -> Client: ...
+    @property
+    def books(self) -> Books: ...
+    @property
+    def searcher(self) -> Searcher: ...
+
+
 @dataclass
 class Workload:
     """Documents, replacements and questions for one stack. What it starts in the background it also waits for."""
 
-    stack: Stack
+    stack: Served
     documents: int = 0
     versions: dict[str, int] = field(default_factory=dict)
     _asking: set[asyncio.Task[object]] = field(default_factory=set)

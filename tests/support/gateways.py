@@ -27,6 +27,8 @@ from messaging.events import Events
 from messaging.ledger import DocumentLedger
 from messaging.terminals import Terminals
 from messaging.uploads import Uploads
+from observability.telemetry import Telemetry
+from tests.support.subscriptions import known_to_broker
 from tests.support.waiting import until
 
 TEXT = "Bees dance. 蜜蜂会跳舞。 The dance tells the way."
@@ -59,12 +61,17 @@ class Gateway:
 
 @asynccontextmanager
 async def running_gateway(
-    nats_url: str, *, limits: Limits = QUICK, drain_timeout_s: float = 5, **options: Any
+    nats_url: str,
+    *,
+    limits: Limits = QUICK,
+    drain_timeout_s: float = 5,
+    telemetry: Telemetry | None = None,
+    **options: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve on a free port until the end of the block. It may not be connected yet: see `Gateway.ready`."""
     settings = GatewaySettings(nats_url=nats_url, drain_timeout_s=drain_timeout_s, publish_timeout_s=2, **options)
     drain = Drain(timeout_s=drain_timeout_s)
-    app = create_app(settings, limits=limits, drain=drain, on_closed=lambda: None)
+    app = create_app(settings, limits=limits, drain=drain, telemetry=telemetry, on_closed=lambda: None)
     server = GatewayServer(config(app, settings), drain)
     listener = bind("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -121,6 +128,17 @@ async def answering(request: QueryRequest, stage: Stage) -> None:
     await stage.completed("Bees dance [1]." if request.generate else None)
 
 
+def finishing_after(go_on: asyncio.Event) -> Scenario:
+    """Passages at once, the answer when `go_on` is set."""
+
+    async def scenario(_: QueryRequest, stage: Stage) -> None:
+        await stage.retrieved()
+        await go_on.wait()
+        await stage.completed("Finished.")
+
+    return scenario
+
+
 @dataclass
 class FakeWorkers:
     """Answers every question by `scenario`; remembers the questions."""
@@ -132,7 +150,7 @@ class FakeWorkers:
 
     async def start(self) -> None:
         await self.broker.nc.subscribe(f"{subjects.QUERY_REQUESTS}.*", cb=self._on_question)
-        await self.broker.nc.flush()  # the broker knows of us before anybody asks
+        await known_to_broker(self.broker)
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
-END_TIMEOUT_S = 30.0
+END_TIMEOUT_S = 60.0
 
 
 class Running:
@@ -23,7 +23,7 @@ class Running:
         self.lines: list[str] = []
         self.errors: list[str] = []
 
-    async def says(self, line: str, *, timeout_s: float = 20.0) -> None:
+    async def says(self, line: str, *, timeout_s: float = 60.0) -> None:
         """Wait until a line starts with `line`."""
         await until(
             lambda: any(said.startswith(line) for said in self.lines),
@@ -41,12 +41,13 @@ class Running:
 
 
 @asynccontextmanager
-async def started(module: str, **environment: str) -> AsyncIterator[Running]:
+async def started(module: str, *arguments: str, **environment: str) -> AsyncIterator[Running]:
     """Run `python -m module` with `environment` added; it is killed at the end if it still runs."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         module,
+        *arguments,
         cwd=ROOT,
         env=_environment(environment),
         stdout=asyncio.subprocess.PIPE,

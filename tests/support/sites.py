@@ -102,7 +102,7 @@ class Site:
         index = build_index(EmbedSettings(index_path=self._index), embedder.identity)
         await index.open()
 
-        async def encode(question: str):
+        async def encode(_: str, question: str):
             return embedder.encode_questions([question])[0]
 
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 POLL_S = 0.02
 
 
-async def until(condition: Callable[[], object], *, timeout_s: float = 10.0, what: str | None = None) -> None:
+async def until(condition: Callable[[], object], *, timeout_s: float = 60.0, what: str | None = None) -> None:
     """Return as soon as `condition()` is true (it may be async); fail the test when it does not within `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:

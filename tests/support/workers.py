@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from messaging.app import WorkerApp
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 
 
 @asynccontextmanager

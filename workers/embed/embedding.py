@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from contracts.documents import Chunk, EmbedRequest
-from contracts.errors import DocumentError, ErrorCode, WaggleError
+from contracts.errors import DocumentError, ErrorCode, TransientError
 from contracts.identifiers import chunk_id, digest
+from observability.stages import stage
 from workers.embed.guarded_encoder import Encoder
 from workers.encoding.base import Passage, PassageEmbedding
 from workers.indexing.base import Row
+from workers.indexing.passages import passage
 
 
 class Rows(Protocol):
@@ -64,7 +66,8 @@ class Embedding:
         missing = [
             (work, chunk) for work in works for chunk in work.request.chunks if digest_of(chunk) not in work.known
         ]
-        outcomes = await self._encoder.encode([passage_of(chunk) for _, chunk in missing])
+        with stage("embeddings", {"gen_ai.operation.name": "embeddings", "waggle.passages": len(missing)}):
+            outcomes = await self._encoder.encode([passage_of(chunk) for _, chunk in missing])
         for (work, chunk), outcome in zip(missing, outcomes, strict=True):
             if isinstance(outcome, Exception):
                 work.error = work.error or _failure(work.request, chunk, outcome)
@@ -73,9 +76,11 @@ class Embedding:
 
     async def _write(self, works: Sequence[Work]) -> None:
         """All rows at once; if they are refused, request by request, to find the one at fault."""
+        rows = [row for work in works for row in _rows(work)]
         try:
-            await self._index.upsert([row for work in works for row in _rows(work)])
-        except WaggleError:
+            with stage("upsert", {"db.operation.name": "upsert", "db.operation.batch.size": len(rows)}):
+                await self._index.upsert(rows)
+        except TransientError:
             raise
         except Exception as error:  # noqa: BLE001  # whatever the engine makes of a row is that document's outcome
             if len(works) > 1:
@@ -86,20 +91,13 @@ class Embedding:
 
 
 def passage_of(chunk: Chunk) -> Passage:
-    """What is encoded for a chunk: its text under its headings, which often name what the text is about."""
-    if not chunk.heading:
-        return Passage(text=chunk.text, sentences=chunk.sentences)
-    above = f"{chunk.heading}\n"
-    return Passage(
-        text=above + chunk.text,
-        sentences=tuple((start + len(above), end + len(above)) for start, end in chunk.sentences),
-    )
+    return passage(chunk.text, heading=chunk.heading, sentences=chunk.sentences)
 
 
 def digest_of(chunk: Chunk) -> str:
     """Stands for all that a chunk's embedding depends on."""
-    passage = passage_of(chunk)
-    return digest(passage.text, repr(passage.sentences))
+    encoded = passage_of(chunk)
+    return digest(encoded.text, repr(encoded.sentences))
 
 
 def _rows(work: Work) -> list[Row]:

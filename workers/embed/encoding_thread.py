@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
+from messaging.breaker import Breaker
+from workers.encoding.arrival import arrived
 from workers.encoding.base import Embedder, Passage, PassageEmbedding
 
 T = TypeVar("T")
@@ -25,9 +27,12 @@ class EncodingThread:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._turn = asyncio.Lock()
 
-    async def start(self) -> Embedder:
-        """Build the encoder, which may take seconds. Raises what building it raises."""
-        self._embedder = await self._run(self._build)
+    async def start(self, breaker: Breaker | None = None) -> Embedder:
+        """Build the encoder, which may take seconds, or as long as its server is away: `breaker` is open meanwhile.
+
+        Raises what building it raises.
+        """
+        self._embedder = await arrived(lambda: self._run(self._build), breaker)
         return self._embedder
 
     async def encode(self, passages: Sequence[Passage]) -> list[PassageEmbedding | Exception]:
@@ -44,8 +49,10 @@ class EncodingThread:
         return [outcomes[position] for position in range(len(passages))]
 
     def stop(self) -> None:
-        """Let the thread end after what it is doing."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Let the thread end after what it is doing, and the encoder let go of what it holds."""
+        if self._embedder is not None:
+            self._thread.submit(self._embedder.close)
+        self._thread.shutdown(wait=False)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -8,6 +8,7 @@ from contracts.documents import DocumentRecord, GenerationState, PurgeRequest
 from contracts.errors import ErrorCode, PermanentError, TransientError
 from contracts.events import DocumentFact
 from contracts.queries import READ_ON_S
+from messaging.caching.base import Cache
 from messaging.clock import BrokerClock
 from messaging.document_letters import DocumentLetters
 from messaging.events import Events
@@ -34,6 +35,7 @@ class Purging:
         index: VectorIndex,
         clock: BrokerClock,
         letters: DocumentLetters,
+        cache: Cache,
         *,
         kept_s: float = KEPT_S,
     ) -> None:
@@ -43,6 +45,7 @@ class Purging:
         self._index = index
         self._clock = clock
         self._letters = letters
+        self._cache = cache
         self._kept = timedelta(seconds=kept_s)
 
     async def purge(self, request: PurgeRequest) -> int:
@@ -63,6 +66,7 @@ class Purging:
             await self._uploads.delete(request.tenant, request.document_id, request.generation)
         if record.deleted:
             await self._letters.remove(request.tenant, request.document_id)
+            await self._cache.clear(request.tenant)  # which answers hold a part of its text is not known
         await self._events.document(DocumentFact.PURGED, record, request.generation)
         return removed
 

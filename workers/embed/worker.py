@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
 
 from contracts import topology
 from contracts.documents import EmbedRequest, PurgeRequest
+from contracts.endpoint_reports import ServedModelKind
 from contracts.errors import PermanentError
-from contracts.health import BackendCheck, CheckStatus
+from contracts.health import FACT_INDEX
 from contracts.settings import EmbedSettings
 from messaging.app import WorkerApp
 from messaging.breaker import Probing
+from messaging.caching.base import Cache
+from messaging.caching.check import tell_of_cache
+from messaging.caching.factory import build_cache
 from messaging.census import CensusOffice
 from messaging.delivery import Delivery
 from messaging.document_letters import DocumentLetters
@@ -27,9 +34,13 @@ from workers.embed.progress import Progress
 from workers.embed.purging import KEPT_S, Purging
 from workers.embed.upkeep import Upkeep
 from workers.encoding.base import Embedder
-from workers.encoding.factory import build_embedder
+from workers.encoding.factory import build_embedder, served_encoder
+from workers.endpoints.care import EndpointCare
 from workers.indexing.factory import build_index
 from workers.indexing.guarded import GuardedIndex
+
+if TYPE_CHECKING:
+    from workers.encoding.served import ServedEncoder
 
 BATCHES_AT_ONCE = 2
 """One is gathered and written while the other is encoded; encoding itself is one thread."""
@@ -51,7 +62,7 @@ def build(
     `table` is the topology where it is not the usual one.
     """
     app = WorkerApp(settings, service="embed", table=table)
-    register(app, Parts(app, settings, embedder or (lambda: build_embedder(settings)), kept_s=kept_s), settings)
+    register(app, Parts(app, settings, embedder, kept_s=kept_s), settings)
     return app
 
 
@@ -61,7 +72,8 @@ def register(app: WorkerApp, parts: Parts, settings: EmbedSettings) -> None:
     app.on_shutdown(parts.stop)
     app.background("index upkeep", parts.keep_up)
     app.background("index census", parts.tell_census)
-    app.check("index", parts.look)
+    app.background("endpoints", parts.endpoints.run)
+    tell_of_cache(app, settings, lambda: parts.cache)
 
     async def give_up(request: EmbedRequest, error: PermanentError) -> None:
         await parts.progress.fail(request, error)
@@ -90,24 +102,41 @@ class Parts:
     purging: Purging
     index: GuardedIndex
     upkeep: Upkeep
+    cache: Cache
 
     def __init__(
-        self, app: WorkerApp, settings: EmbedSettings, build_encoder: Callable[[], Embedder], *, kept_s: float
+        self, app: WorkerApp, settings: EmbedSettings, embedder: Callable[[], Embedder] | None, *, kept_s: float
     ) -> None:
         self._app = app
         self._settings = settings
-        self._encoder = EncodingThread(build_encoder)
+        self._embedder = embedder
+        self._served: ServedEncoder | None = None
+        self.endpoints = EndpointCare(app)
+        self._encoder = EncodingThread(self._build_encoder)
         self._kept_s = kept_s
         self._encoder_breaker = app.breaker("encoder", lambda: require_plain(self._encoder), probing=ENCODER_PROBING)
         self._index_breaker = app.breaker("index", self._write_nothing)
+        app.probe(self._encoder_breaker, lambda: require_plain(self._encoder), timeout_s=ENCODER_PROBING.timeout_s)
+        app.probe(self._index_breaker, self._count_nothing)
+        self._opened = AsyncExitStack()
 
     async def start(self) -> None:
-        embedder = await self._encoder.start()
-        self._bare_index = build_index(self._settings, embedder.identity)
+        await self._care_for_endpoints()
+        embedder = await self._encoder.start(self._encoder_breaker)
+        # In a thread, as the encoder is: importing an engine takes seconds, in which heartbeats go on.
+        self._bare_index = await asyncio.to_thread(
+            build_index, self._settings, embedder.identity, on_move=self._tell_index
+        )
         self.index = GuardedIndex(self._bare_index, self._index_breaker)
+        self._opened.push_async_callback(self.index.close)
         await self.index.open()
+        self._index_breaker.proved()
         self.upkeep = Upkeep(self.index.optimize)
         broker = self._app.broker
+        self.cache = build_cache(self._settings, broker)
+        self._opened.push_async_callback(self.cache.close)
+        await self.cache.open()
+        self._app.forgets(lambda: self.cache.forget(None))
         ledger, events = DocumentLedger(broker), Events(broker)
         self.progress = Progress(broker, ledger, events, self.index, kept_s=self._kept_s)
         encoder = GuardedEncoder(self._encoder, self._encoder_breaker)
@@ -119,12 +148,13 @@ class Parts:
             self.index,
             broker.clock,
             DocumentLetters(Storage(broker)),
+            self.cache,
             kept_s=self._kept_s,
         )
 
     async def stop(self) -> None:
         self._encoder.stop()
-        await self.index.close()
+        await self._opened.aclose()
 
     async def keep_up(self) -> None:
         await self.upkeep.run()
@@ -132,10 +162,21 @@ class Parts:
     async def tell_census(self) -> None:
         await CensusOffice(self._app.broker, self.index.census, service=self._app.service).run()
 
-    async def look(self) -> BackendCheck:
-        """Whether the index answers."""
+    async def _care_for_endpoints(self) -> None:
+        self._served = None if self._embedder else served_encoder(self._settings)
+        if self._served is not None:
+            self._opened.push_async_callback(asyncio.to_thread, self._served.close)
+            await self.endpoints.begin({ServedModelKind.ENCODER: self._served})
+
+    def _build_encoder(self) -> Embedder:
+        return self._embedder() if self._embedder else build_embedder(self._settings, served=self._served)
+
+    def _tell_index(self, name: str) -> None:
+        self._app.tell(FACT_INDEX, f"{self._settings.index}:{name}")
+
+    async def _count_nothing(self) -> None:
+        """Whether the index answers. What is written on a rhythm would grow its versions without end."""
         await self._bare_index.count_generation("default", "none", "none")
-        return BackendCheck(name="index", status=CheckStatus.OK)
 
     async def _write_nothing(self) -> None:
         """Whether the index can be written to: an index that is full or read-only still answers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +16,18 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderIdentity:
-    """What must agree between everything that writes and everything that searches one index."""
+    """What must agree between everything that writes and everything that searches one index.
+
+    These decide where in space a passage lies. What only blurs it a little may differ between the hosts of one fleet:
+    where long texts are cut, who computes the model, and the precision (cosine >= 0.999), which is told and not compared.
+    The prompt of questions is not in the index at all.
+    """
 
     model: str
     dimension: int
+    passage_prompt: str = ""
+    precision: str = field(default="", compare=False)
+    """`float32` or `bfloat16`; empty where a server does not say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +42,9 @@ class Passage:
 class PassageEmbedding:
     """`vector`: (d,) float32, L2-normalised. `sentences`: (s, d) float32, L2-normalised, one row per sentence span.
 
-    Sentence vectors come from the same pass through the model as the passage's (token states pooled per span). A
-    sentence that lies beyond what the model can take has a row of zeros: its similarity to anything is 0.
+    Where the model is at hand sentence vectors come from the same pass as the passage's (token states pooled per span);
+    a server of vectors encodes each sentence as a text of its own. A sentence that lies beyond what the model can take
+    has a row of zeros: its similarity to anything is 0. Rows of zeros alone: the sentences were not encoded.
     """
 
     vector: Vector
@@ -59,4 +68,8 @@ class Embedder(Protocol):
 
     def encode_questions(self, questions: Sequence[str]) -> Vector:
         """(n, d) float32, L2-normalised."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds; it is not used any more."""
         ...

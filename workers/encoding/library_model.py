@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,14 +12,21 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from workers.encoding.base import Vector
-from workers.encoding.token_model import Encoded, Tokens
+from workers.encoding.token_model import Encoded, Tokens, require_room
 
 
 class LibraryModel:
     """Calls the modules of a `SentenceTransformer` directly, so that one pass yields vector and token states."""
 
-    def __init__(self, model: SentenceTransformer) -> None:
+    def __init__(self, model: SentenceTransformer, *, max_tokens: int | None = None) -> None:
+        """`max_tokens` is where texts are cut instead of where the model's configuration says.
+
+        Raises `PermanentError` when the model cannot take so many tokens.
+        """
         self._model = model.eval()
+        if max_tokens is not None:
+            require_room(max_tokens, room=_room(model))
+            model.max_seq_length = max_tokens
         self._tokenizer = model.tokenizer
         modules = list(model)
         pooling = next((i for i, module in enumerate(modules) if isinstance(module, Pooling)), len(modules))
@@ -26,6 +34,15 @@ class LibraryModel:
 
     def in_bfloat16(self) -> LibraryModel:
         return LibraryModel(copy.deepcopy(self._model).to(torch.bfloat16))
+
+    @property
+    def prompts(self) -> dict[str, str]:
+        """The prompts of the model's configuration, by their names."""
+        return {name: prompt for name, prompt in self._model.prompts.items() if prompt}
+
+    @property
+    def precision(self) -> str:
+        return str(self._model.dtype).removeprefix("torch.")
 
     @property
     def dimension(self) -> int:
@@ -58,3 +75,11 @@ class LibraryModel:
             features = module(features)
         projected: Vector = features["sentence_embedding"].float().cpu().numpy()
         return projected
+
+
+def _room(model: SentenceTransformer) -> int:
+    """How many tokens the model can take: those that have a place for each token know it."""
+    config = getattr(getattr(model[0], "model", None), "config", None)
+    places = getattr(config, "max_position_embeddings", None) or sys.maxsize
+    # The first places of the RoBERTa family stand for padding.
+    return int(places) - (2 if "roberta" in getattr(config, "model_type", "") else 0)

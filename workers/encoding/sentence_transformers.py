@@ -7,10 +7,14 @@ from typing import TypeVar
 
 import numpy as np
 
+from contracts.errors import ErrorCode, PermanentError, TransientError
 from workers.encoding.base import EncoderIdentity, Passage, PassageEmbedding, Vector
 from workers.encoding.micro_batches import micro_batches
 from workers.encoding.models import ModelProfile
 from workers.encoding.token_model import Encoded, TokenModel, Tokens, normalised, pool_spans
+from workers.text.surrogates import sendable
+
+PLAIN = "Every encoder can take this sentence."
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -27,7 +31,9 @@ class SentenceTransformerEmbedder:
         self._model = model
         self._profile = profile
         self._batch_tokens = batch_tokens
-        self._identity = EncoderIdentity(model=name, dimension=model.dimension)
+        self._identity = EncoderIdentity(
+            model=name, dimension=model.dimension, passage_prompt=profile.passage_prefix, precision=model.precision
+        )
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -49,7 +55,10 @@ class SentenceTransformerEmbedder:
         return self._encode([prefix + passage.text for passage in passages], embedding)
 
     def encode_questions(self, questions: Sequence[str]) -> Vector:
-        """(n, d) float32, L2-normalised. Raises the error of the first question that cannot be encoded."""
+        """(n, d) float32, L2-normalised.
+
+        Raises `PermanentError` for the first question that cannot be encoded, `TransientError` when nothing can.
+        """
 
         def vector(_position: int, _tokens: Tokens, encoded: Encoded) -> Vector:
             return normalised(encoded.vector)
@@ -57,9 +66,21 @@ class SentenceTransformerEmbedder:
         vectors = []
         for row in self._encode([self._profile.question_prefix + question for question in questions], vector):
             if isinstance(row, Exception):
-                raise row
+                raise self._judged(row) from row
             vectors.append(row)
         return np.stack(vectors) if vectors else np.zeros((0, self._identity.dimension), dtype=np.float32)
+
+    def close(self) -> None:
+        """The model goes with the process."""
+
+    def _judged(self, error: Exception) -> Exception:
+        """Whether the question is at fault, or the model fails on all: then questions are to wait."""
+        (plain,) = self._forward(self._model.tokenize([PLAIN]))
+        if isinstance(plain, Exception):
+            return TransientError(f"the encoder fails on everything: {plain}", code=ErrorCode.ENCODING_FAILED)
+        return PermanentError(
+            f"the encoder cannot take this question ({error}): put it in other words", code=ErrorCode.ENCODING_FAILED
+        )
 
     def _encode(self, texts: Sequence[str], finish: Callable[[int, Tokens, Encoded], T]) -> list[T | Exception]:
         rows: dict[int, T | Exception] = {}
@@ -81,7 +102,7 @@ class SentenceTransformerEmbedder:
         return [rows[position] for position in range(len(texts))]
 
     def _tokenize(self, texts: Sequence[str]) -> list[Tokens | Exception]:
-        return _split_on_failure(texts, self._model.tokenize)
+        return _split_on_failure([sendable(text) for text in texts], self._model.tokenize)
 
     def _forward(self, batch: Sequence[Tokens]) -> list[Encoded | Exception]:
         return _split_on_failure(batch, lambda part: [_finite(encoded) for encoded in self._model.forward(part)])
@@ -103,6 +124,6 @@ def _split_on_failure(
 
 
 def _finite(encoded: Encoded) -> Encoded | Exception:
-    if np.isfinite(encoded.vector).all():
+    if np.isfinite(encoded.vector).all() and encoded.vector.any():
         return encoded
-    return ValueError("the model returned numbers that are not finite")
+    return ValueError("the model returned numbers that mean nothing")

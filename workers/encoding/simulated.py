@@ -21,7 +21,7 @@ class SimulatedEmbedder:
 
     def __init__(self, *, call_s: float = 0.0, dimension: int = DIMENSION) -> None:
         self._call_s = call_s
-        self._identity = EncoderIdentity(model="simulated", dimension=dimension)
+        self._identity = EncoderIdentity(model="simulated", dimension=dimension, precision="float32")
 
     @property
     def identity(self) -> EncoderIdentity:
@@ -44,6 +44,9 @@ class SimulatedEmbedder:
     def encode_questions(self, questions: Sequence[str]) -> Vector:
         time.sleep(self._call_s)
         return self._vectors(questions)
+
+    def close(self) -> None:
+        """It holds nothing."""
 
     def _vectors(self, texts: Sequence[str]) -> Vector:
         if not texts:

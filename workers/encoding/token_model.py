@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.errors import PermanentError
 from workers.encoding.base import Span, Vector
 
 
@@ -40,6 +41,11 @@ class TokenModel(Protocol):
     @property
     def dimension(self) -> int: ...
 
+    @property
+    def precision(self) -> str:
+        """What it computes in, as torch names it: `float32`, `bfloat16`."""
+        ...
+
     def tokenize(self, texts: Sequence[str]) -> list[Tokens]: ...
 
     def forward(self, batch: Sequence[Tokens]) -> list[Encoded]:
@@ -53,6 +59,14 @@ class TokenModel(Protocol):
     def in_bfloat16(self) -> TokenModel:
         """A copy that computes in reduced precision; what it returns is float32 all the same."""
         ...
+
+
+def require_room(max_tokens: int | None, *, room: int) -> None:
+    """Raises `PermanentError` when texts are to be cut where the model has long ended."""
+    if max_tokens is not None and max_tokens > room:
+        raise PermanentError(
+            f"the encoder's model takes {room} tokens at most: set WAGGLE_ENCODER_MAX_TOKENS to {room} or less"
+        )
 
 
 def pool_spans(tokens: Tokens, states: Vector, spans: Sequence[Span], *, shift: int = 0) -> Vector:
@@ -71,6 +85,7 @@ def pool_spans(tokens: Tokens, states: Vector, spans: Sequence[Span], *, shift: 
 
 def normalised(vectors: Vector) -> Vector:
     """Rows of length one; rows of zeros stay zero."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: Vector = (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    wide = vectors.astype(np.float64)  # squares of what float32 can hold may be more, or less, than it can
+    lengths = np.linalg.norm(wide, axis=-1, keepdims=True)
+    scaled: Vector = (wide / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
     return scaled

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from contracts.answers import Citation
 from contracts.queries import GenerationParameters
+from workers.generate.citations import cite
 from workers.generate.sentences import Sentence
 from workers.text.tokens import count_tokens, cut_at_tokens
 
@@ -32,7 +33,7 @@ def compose(groups: Sequence[Sequence[Sentence]], parameters: GenerationParamete
 def _parts(groups: Sequence[Sequence[Sentence]]) -> Iterator[Part]:
     number = 0
     for position, group in enumerate(groups):
-        citations = [_citation(number + i, sentence) for i, sentence in enumerate(group, start=1)]
+        citations = [cite(number + i, s.passage, s.start, s.end) for i, s in enumerate(group, start=1)]
         number += len(citations)
         marks = "".join(f"[{citation.n}]" for citation in citations)
         yield Part(text=f"{' ' if position else ''}{_joined(group)} {marks}", citations=tuple(citations))
@@ -45,22 +46,6 @@ def _joined(group: Sequence[Sentence]) -> str:
         gap = before is not None and sentence.place.start > before.place.end
         text += (" " if gap else "") + " ".join(sentence.text.split())
     return text
-
-
-def _citation(n: int, sentence: Sentence) -> Citation:
-    passage, place = sentence.passage, sentence.place
-    return Citation(
-        n=n,
-        chunk_id=passage.chunk_id,
-        document_id=passage.document_id,
-        generation=passage.generation,
-        name=passage.name,
-        page=passage.page,
-        heading=passage.heading,
-        start=place.start,
-        end=place.end,
-        quote=sentence.text,
-    )
 
 
 def _within_tokens(parts: Iterable[Part], most: int | None) -> Iterator[Part]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+
+from opentelemetry.metrics import Meter
 
 from contracts.answers import Usage
+from contracts.queries import Turn
+from contracts.runtime_config import RuntimeConfig
 from workers.generate.answerability import is_answered
-from workers.generate.base import Answer, Piece, Prompt
+from workers.generate.base import Answer, GeneratorIdentity, Piece, Prompt
 from workers.generate.composition import Part, compose
 from workers.generate.language import no_answer
 from workers.generate.selection import select
@@ -23,9 +28,27 @@ class ExtractiveGenerator:
     """
 
     def __init__(self, *, most_sentences: int = 3) -> None:
-        self._most_sentences = most_sentences
+        self._built_with = self._most_sentences = most_sentences
 
-    async def generate(self, prompt: Prompt) -> AsyncIterator[Piece | Answer]:
+    @property
+    def identity(self) -> GeneratorIdentity:
+        return GeneratorIdentity(model="extractive", parameters=f"sentences {self._most_sentences}")
+
+    @property
+    def endpoints(self) -> None:
+        return None
+
+    def adjust(self, config: RuntimeConfig) -> None:
+        self._most_sentences = config.answer_sentences or self._built_with
+
+    async def start(self, meter: Meter) -> None:
+        """There is nothing to load."""
+
+    async def run(self) -> None:
+        """There is nothing to look after."""
+        await asyncio.Event().wait()
+
+    async def generate(self, prompt: Prompt) -> AsyncGenerator[Piece | Answer, None]:
         """Yields a piece for every group of sentences that follow one another, then the answer."""
         parts, answered = self._answer(prompt)
         for part in parts:
@@ -41,12 +64,19 @@ class ExtractiveGenerator:
             ),
         )
 
+    async def condense(self, query: str, turns: Sequence[Turn]) -> str | None:
+        return None
+
     async def look(self) -> None:
         """It is a part of this process and never away."""
 
+    async def close(self) -> None:
+        """There is nothing to let go of."""
+
     def _answer(self, prompt: Prompt) -> tuple[list[Part], bool]:
-        question, script = QuestionTerms(prompt.query), dominant_script(prompt.query)
-        candidates = sentences(prompt.query, question, prompt.passages, similarity_counts=prompt.encoder_serves_query)
+        asked = prompt.standalone or prompt.query
+        question, script = QuestionTerms(asked), dominant_script(prompt.query)
+        candidates = sentences(asked, question, prompt.passages, similarity_counts=prompt.encoder_serves_query)
         if not is_answered(question, candidates, script):
             most = prompt.parameters.max_tokens
             said = no_answer(script)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -84,6 +84,13 @@ class VectorIndex(Protocol):
 
     async def census(self) -> dict[tuple[str, str, str], int]:
         """How many rows there are of each (tenant, document_id, generation), of all tenants."""
+        ...
+
+    def rows(self, tenant: str, document_id: str, generation: str) -> AsyncIterator[Row]:
+        """All rows of a generation as they were written, read page by page, in no order.
+
+        A row that is written or deleted meanwhile may be among them or not.
+        """
         ...
 
     async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:

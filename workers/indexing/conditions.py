@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from contracts.queries import Filters
 from workers.indexing.base import Visible
+from workers.indexing.filter_tags import tag_groups
 
 
 def quoted(value: str) -> str:
@@ -32,19 +33,14 @@ def of_search(tenant: str, filters: Filters, visible: Visible | None) -> str:
     parts = [f"tenant = {quoted(tenant)}"]
     if filters.document_ids:
         parts.append(one_of("document_id", filters.document_ids))
-    parts += [_any_tag(key, values) for key, values in filters.metadata.items()]
+    parts += [_any_tag(group) for group in tag_groups(filters)]
     if visible is not None and visible.generations:
         parts.append(_visible(visible))
     return " AND ".join(parts)
 
 
-def tags(metadata: Mapping[str, str]) -> list[str]:
-    """Metadata as the index filters by it. Keys hold no `=`, so the first one ends the key."""
-    return [f"{key}={value}" for key, value in sorted(metadata.items())]
-
-
-def _any_tag(key: str, values: Iterable[str]) -> str:
-    listed = ", ".join(quoted(f"{key}={value}") for value in values)
+def _any_tag(tags: Iterable[str]) -> str:
+    listed = ", ".join(quoted(tag) for tag in tags)
     return f"array_has_any(tags, [{listed}])" if listed else "false"
 
 

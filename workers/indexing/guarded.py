@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 from contracts.queries import Filters
 from messaging.breaker import Breaker
@@ -13,7 +13,7 @@ from workers.indexing.base import Candidate, Row, VectorIndex, Visible
 class GuardedIndex:
     """A `VectorIndex` whose calls also raise `BackendAwayError` while the index is away.
 
-    Census and upkeep belong to no message and are passed on as they are.
+    Census, upkeep and the reading of rows belong to no message and are passed on as they are.
     """
 
     def __init__(self, index: VectorIndex, breaker: Breaker) -> None:
@@ -53,6 +53,9 @@ class GuardedIndex:
             return await self._index.search(
                 tenant, text=text, vector=vector, limit=limit, filters=filters, visible=visible
             )
+
+    def rows(self, tenant: str, document_id: str, generation: str) -> AsyncIterator[Row]:
+        return self._index.rows(tenant, document_id, generation)
 
     async def census(self) -> dict[tuple[str, str, str], int]:
         return await self._index.census()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import math
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,33 @@ import structlog
 from lancedb.index import FTS, Bitmap, BTree, IvfFlat, LabelList
 from lancedb.query import MatchQuery
 
-from contracts.errors import PermanentError, TransientError
 from contracts.queries import Filters
 from workers.encoding.base import EncoderIdentity, PassageEmbedding, Vector
 from workers.indexing import conditions
 from workers.indexing.base import Candidate, Row, Visible
-from workers.indexing.records import CANDIDATE_COLUMNS, EMBEDDING_COLUMNS, Record, merged, to_embedding, to_record
+from workers.indexing.identity import encoder_of, recorded, require_same
+from workers.indexing.lance_errors import ConflictError, on_disk
+from workers.indexing.lance_locks import locked, try_lock
+from workers.indexing.records import (
+    CANDIDATE_COLUMNS,
+    EMBEDDING_COLUMNS,
+    ROW_COLUMNS,
+    Record,
+    merged,
+    to_embedding,
+    to_record,
+    to_row,
+)
 from workers.text.questions import keyword_query
 
 TABLE = "chunks"
-FORMAT = "1"
-"""Raised when the columns or the terms change so that old rows would not be found."""
+FORMAT = "2"
+"""Raised when the columns, the terms or the tags change so that old rows would not be found."""
 KEPT_VERSIONS = timedelta(minutes=10)
 """How long replaced files are kept for readers that still hold them; longer than any search takes."""
 OPTIMIZE_ATTEMPTS = 3
+PAGE_ROWS = 500
+"""Rows that are in memory at once where all of a generation are read."""
 VECTORS_WORTH_AN_INDEX = 1_000
 """From here on vectors are kept in one compact place, which is three times as fast to search and as exact."""
 INDEX_CACHE_BYTES = 512 * 1024 * 1024
@@ -70,21 +82,25 @@ class LanceIndex:
     the engine looks only into the parts of the index (of about 8,000 vectors each) that lie nearest to the question.
     """
 
-    def __init__(self, path: Path, identity: EncoderIdentity) -> None:
+    def __init__(self, path: Path, identity: EncoderIdentity, *, name: str = TABLE, any_format: bool = False) -> None:
+        """`any_format`: only to read rows, which earlier formats hold as well."""
         self._path = path
         self._identity = identity
+        self._name = name
+        self._any_format = any_format
         self._connection: lancedb.AsyncConnection | None = None
         self._table: lancedb.AsyncTable | None = None
         self._renewed_at = math.inf
 
     async def open(self) -> None:
-        await asyncio.to_thread(self._path.mkdir, parents=True, exist_ok=True)
-        async with _locked(self._path / "open.lock"):
-            with self._engine():
+        with on_disk(self._path):
+            await asyncio.to_thread(self._path.mkdir, parents=True, exist_ok=True)
+            async with locked(self._path / "open.lock"):
                 self._connection = await self._connect()
                 self._table = await self._open_table(self._connection)
                 self._check_identity((await self._table.schema()).metadata or {})
-                await self._create_indices()
+                if not self._any_format:
+                    await self._create_indices()
         self._renewed_at = time.monotonic()
 
     async def upsert(self, rows: Sequence[Row]) -> None:
@@ -93,36 +109,45 @@ class LanceIndex:
         await self._renew()
         last = {row.chunk_id: row for row in rows}  # the engine refuses to merge one key twice
         data = pa.Table.from_pylist([to_record(row) for row in last.values()], schema=self._schema())
-        with self._engine():
+        with on_disk(self._path):
             merge = self._opened.merge_insert("chunk_id").when_matched_update_all().when_not_matched_insert_all()
             # With an index on the key, racing merges are not recognised as such and both insert; the scan is faster, too.
             await merge.use_index(False).execute(data)
 
     async def delete_generation(self, tenant: str, document_id: str, generation: str) -> int:
         await self._renew()
-        with self._engine():
+        with on_disk(self._path):
             result = await self._opened.delete(conditions.of_generation(tenant, document_id, generation))
         return int(result.num_deleted_rows)  # type: ignore[attr-defined]  # missing in the library's stub
 
     async def count_generation(self, tenant: str, document_id: str, generation: str) -> int:
         await self._renew()
-        with self._engine():
+        with on_disk(self._path):
             return int(await self._opened.count_rows(conditions.of_generation(tenant, document_id, generation)))
 
     async def census(self) -> dict[tuple[str, str, str], int]:
         await self._renew()
         counted: Counter[tuple[str, str, str]] = Counter()
-        with self._engine():
+        with on_disk(self._path):
             async for batch in await self._opened.query().select(list(_GENERATION)).to_batches():
                 counted.update(zip(*(batch.column(name).to_pylist() for name in _GENERATION), strict=True))
         return dict(counted)
+
+    async def rows(self, tenant: str, document_id: str, generation: str) -> AsyncIterator[Row]:
+        await self._renew()
+        where = conditions.of_generation(tenant, document_id, generation)
+        with on_disk(self._path):
+            found = await self._opened.query().where(where).select(ROW_COLUMNS).to_batches(max_batch_length=PAGE_ROWS)
+            async for batch in found:
+                for record in _records(pa.Table.from_batches([batch])):
+                    yield to_row(record)
 
     async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:
         if not digests:
             return {}
         await self._renew()
         where = f"{conditions.of_document(tenant, document_id)} AND {conditions.one_of('text_digest', digests)}"
-        with self._engine():
+        with on_disk(self._path):
             found = await self._opened.query().where(where).select(EMBEDDING_COLUMNS).to_arrow()
         return {record["text_digest"]: to_embedding(record) for record in _records(found)}
 
@@ -138,7 +163,7 @@ class LanceIndex:
     ) -> list[Candidate]:
         await self._renew()
         where = conditions.of_search(tenant, filters, visible)
-        with self._engine():
+        with on_disk(self._path):
             by_vector, by_keyword = await asyncio.gather(
                 self._by_vector(vector, where, limit), self._by_keyword(text, where, limit)
             )
@@ -147,9 +172,9 @@ class LanceIndex:
     async def optimize(self) -> None:
         """Fold new rows into the indices, merge small files, drop replaced ones. One process at a time does it."""
         await self._renew()
-        with _try_lock(self._path / "optimize.lock") as ours:
+        with on_disk(self._path), try_lock(self._path / "optimize.lock") as ours:
             for _ in range(OPTIMIZE_ATTEMPTS if ours else 0):
-                with contextlib.suppress(_ConflictError), self._engine():
+                with contextlib.suppress(ConflictError), on_disk(self._path):
                     await self._opened.optimize(cleanup_older_than=KEPT_VERSIONS)
                     await self._index_vectors()
                     return
@@ -187,7 +212,7 @@ class LanceIndex:
         self._renewed_at = time.monotonic()  # one call does it, the others go on
         try:
             connection = await self._connect()
-            self._connection, self._table = connection, await connection.open_table(TABLE)
+            self._connection, self._table = connection, await connection.open_table(self._name)
         except (RuntimeError, OSError, ValueError) as error:
             log.warning("the index could not be opened anew", path=str(self._path), reason=str(error))
 
@@ -199,9 +224,9 @@ class LanceIndex:
         )
 
     async def _open_table(self, connection: lancedb.AsyncConnection) -> lancedb.AsyncTable:
-        if TABLE in (await connection.list_tables()).tables:
-            return await connection.open_table(TABLE)
-        return await connection.create_table(TABLE, schema=self._schema())
+        if self._name in (await connection.list_tables()).tables:
+            return await connection.open_table(self._name)
+        return await connection.create_table(self._name, schema=self._schema())
 
     async def _create_indices(self) -> None:
         """Also on an empty table: without an index keyword search finds nothing, with one it scans what is new."""
@@ -229,28 +254,18 @@ class LanceIndex:
         return pa.schema([key, *fields, vector], metadata=self._recorded_identity())
 
     def _recorded_identity(self) -> dict[str, str]:
-        return {"encoder": self._identity.model, "dimension": str(self._identity.dimension), "format": FORMAT}
+        return recorded(self._identity, format_=FORMAT)
 
     def _check_identity(self, metadata: dict[bytes, bytes]) -> None:
-        ours = self._recorded_identity()
-        recorded = {name: metadata.get(name.encode(), b"").decode() for name in ours}
-        if recorded != ours:
-            raise PermanentError(
-                f"the index in {self._path} was made with {_spelled(recorded)}, this process has {_spelled(ours)}: set "
-                "WAGGLE_ENCODER_MODEL to the recorded encoder, or give a new folder as WAGGLE_INDEX_PATH and ingest again"
-            )
-
-    @contextlib.contextmanager
-    def _engine(self) -> Iterator[None]:
-        try:
-            yield
-        except (RuntimeError, OSError) as error:
-            kind = _ConflictError if "conflict" in str(error).lower() else TransientError
-            raise kind(f"the index in {self._path} failed: {error}") from error
-
-
-class _ConflictError(TransientError):
-    """Another process changed the same rows or files first."""
+        found = {name.decode(): value.decode() for name, value in metadata.items()}
+        if self._any_format and "encoder" in found and encoder_of(found) == self._identity:
+            return
+        require_same(
+            found,
+            self._recorded_identity(),
+            index=f"the index in {self._path}",
+            renewal="give a new folder as WAGGLE_INDEX_PATH and ingest again",
+        )
 
 
 def _records(table: pa.Table) -> list[Record]:
@@ -259,27 +274,3 @@ def _records(table: pa.Table) -> list[Record]:
     matrix = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
     rows: list[dict[str, Any]] = table.drop_columns(["vector"]).to_pylist()
     return [{**row, "vector": vector} for row, vector in zip(rows, matrix, strict=True)]
-
-
-def _spelled(identity: dict[str, str]) -> str:
-    return f"encoder {identity['encoder']!r} ({identity['dimension']} dimensions, format {identity['format']})"
-
-
-@contextlib.asynccontextmanager
-async def _locked(file: Path) -> AsyncIterator[None]:
-    """Held by one process of the host at a time; ends with the process if not before."""
-    with file.open("a") as handle:  # a local file of no content
-        await asyncio.to_thread(fcntl.flock, handle, fcntl.LOCK_EX)
-        yield
-
-
-@contextlib.contextmanager
-def _try_lock(file: Path) -> Iterator[bool]:
-    """Whether this process holds the lock; does not wait for it."""
-    with file.open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True

@@ -10,7 +10,7 @@ import numpy as np
 
 from workers.encoding.base import PassageEmbedding, Vector
 from workers.indexing.base import Candidate, Row
-from workers.indexing.conditions import tags
+from workers.indexing.filter_tags import tags
 from workers.indexing.sentence_vectors import pack, unpack
 from workers.text.terms import keyword_text
 
@@ -33,6 +33,8 @@ CANDIDATE_COLUMNS = [
     "vector",
 ]
 EMBEDDING_COLUMNS = ["text_digest", "vector", "sentence_vectors"]
+ROW_COLUMNS = [*CANDIDATE_COLUMNS, "tenant", "text_digest"]
+"""All that cannot be derived: a row is written again from these, whatever the format that they were stored in."""
 
 
 def to_record(row: Row) -> dict[str, Any]:
@@ -62,6 +64,27 @@ def to_record(row: Row) -> dict[str, Any]:
 def to_embedding(record: Record) -> PassageEmbedding:
     vector = np.asarray(record["vector"], dtype=np.float32)
     return PassageEmbedding(vector=vector, sentences=unpack(record["sentence_vectors"], dimension=len(vector)))
+
+
+def to_row(record: Record) -> Row:
+    """What was stored, to be stored again."""
+    return Row(
+        chunk_id=record["chunk_id"],
+        tenant=record["tenant"],
+        document_id=record["document_id"],
+        generation=record["generation"],
+        ordinal=record["ordinal"],
+        name=record["name"],
+        text=record["text"],
+        text_digest=record["text_digest"],
+        start=record["start"],
+        end=record["end"],
+        page=record["page"],
+        heading=record["heading"],
+        metadata=json.loads(record["metadata"]),
+        sentences=_spans(record["sentences"]),
+        embedding=to_embedding(record),
+    )
 
 
 def to_candidate(record: Record, *, question: Vector | None, keyword_score: float | None) -> Candidate:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -14,7 +14,16 @@ import structlog
 from pydantic import TypeAdapter
 
 from contracts import subjects, topology
-from contracts.documents import Chunk, EmbedRequest, Failure, Generation, GenerationState, IngestRequest, Plan
+from contracts.documents import (
+    CHUNKING_VERSION,
+    Chunk,
+    EmbedRequest,
+    Failure,
+    Generation,
+    GenerationState,
+    IngestRequest,
+    Plan,
+)
 from contracts.errors import PermanentError
 from contracts.events import DocumentFact
 from contracts.identifiers import digest
@@ -26,11 +35,11 @@ from messaging.events import Events
 from messaging.ledger import DocumentLedger, SupersededError
 from messaging.submissions import Submissions
 from messaging.uploads import UploadMissingError, Uploads
+from observability.stages import stage
 from workers.ingest.cutting import Cutting
 from workers.ingest.result_file import Header, Result
 from workers.ingest.sandbox import Sandbox
 
-PLAN_FORMAT = "2"
 MESSAGE_BYTES = 240 * 1024
 """What an `EmbedRequest` may take; payloads stay below 256 KiB."""
 
@@ -58,7 +67,10 @@ class Archive:
 
 
 class Ingestion:
-    """Carries out `IngestRequest`s. Any of them may be repeated at any time, also while it is under way elsewhere."""
+    """Carries out `IngestRequest`s. Any of them may be repeated at any time, also while it is under way elsewhere.
+
+    `get_on` is called with every batch, and while it is waited for room: no document takes too long that gets on.
+    """
 
     def __init__(
         self,
@@ -67,12 +79,14 @@ class Ingestion:
         sandbox: Sandbox,
         *,
         cutting: Cutting,
+        get_on: Callable[[], None],
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._broker = broker
         self._archive = archive
         self._sandbox = sandbox
         self._cutting = cutting
+        self._get_on = get_on
         self._jitter = jitter
 
     async def ingest(self, request: IngestRequest) -> None:
@@ -85,7 +99,10 @@ class Ingestion:
             generation = await self._pending(request)
             async with self._fetched(request) as content:
                 cutting = self._cutting_for(generation)
-                async with self._sandbox.extract(content, name=request.name, cutting=cutting) as result:
+                extracting = self._sandbox.extract(content, name=request.name, cutting=cutting)
+                async with AsyncExitStack() as extracted:
+                    with stage("extract"):
+                        result = await extracted.enter_async_context(extracting)
                     await self._carry_out(request, generation, result, cutting)
         except SupersededError as superseded:
             log.info("dropped", document_id=request.document_id, reason=str(superseded))
@@ -154,6 +171,7 @@ class Ingestion:
         )
         pause_s = _FULL_FIRST_PAUSE_S
         while True:
+            self._get_on()
             try:
                 await self._broker.publish(
                     subjects.embed_request(request.tenant),
@@ -182,9 +200,10 @@ class Ingestion:
         with TemporaryFile() as file:
             pieces = self._archive.uploads.read(request.tenant, request.document_id, request.generation, "content")
             try:
-                async with self._archive.breaker:
-                    async for piece in pieces:
-                        await asyncio.to_thread(file.write, piece)
+                with stage("fetch"):
+                    async with self._archive.breaker:
+                        async for piece in pieces:
+                            await asyncio.to_thread(file.write, piece)
             except UploadMissingError:
                 await self._pending(request)  # a replaced or deleted document takes its upload with it
                 raise
@@ -201,7 +220,7 @@ def _plan(request: IngestRequest, header: Header, cutting: Cutting) -> Plan:
     """Another content, another way to cut, or a parser that reads it otherwise make another plan."""
     return Plan(
         plan_id=digest(
-            PLAN_FORMAT, request.sha256, str(cutting.chunk_tokens), str(cutting.overlap_tokens), header.fingerprint
+            CHUNKING_VERSION, request.sha256, str(cutting.chunk_tokens), str(cutting.overlap_tokens), header.fingerprint
         ),
         batches=header.batches,
         chunks=header.chunks,

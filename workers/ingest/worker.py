@@ -56,9 +56,11 @@ class Parts:
     def __init__(self, app: WorkerApp, settings: IngestSettings) -> None:
         self._app = app
         self._cutting = Cutting(chunk_tokens=settings.chunk_tokens, overlap_tokens=settings.chunk_overlap_tokens)
-        self._sandbox = Sandbox(tokenizer=tokenizer_file(settings.encoder_model), limits=_limits(settings))
+        self._settings = settings
+        self._sandbox: Sandbox | None = None
         self._archive: Archive | None = None
         self._breaker = app.breaker("uploads", lambda: Uploads(app.broker).look(), probing=STORE_PROBING)
+        app.probe(self._breaker, self._probe_uploads)
         self._ingestion: Ingestion | None = None
 
     @property
@@ -69,24 +71,32 @@ class Parts:
         return self._ingestion
 
     async def start(self) -> None:
+        settings = self._settings
+        tokenizer = tokenizer_file(settings.encoder_model, settings.encoder_tokenizer)
+        sandbox = self._sandbox = Sandbox(tokenizer=tokenizer, limits=_limits(settings))
         broker = self._app.broker
         ledger, uploads = DocumentLedger(broker), Uploads(broker)
         submissions = Submissions(broker, ledger, uploads)
         self._archive = Archive(
             ledger=ledger, uploads=uploads, submissions=submissions, events=Events(broker), breaker=self._breaker
         )
-        self._ingestion = Ingestion(broker, self._archive, self._sandbox, cutting=self._cutting)
-        await self._sandbox.start()
+        self._ingestion = Ingestion(broker, self._archive, sandbox, cutting=self._cutting, get_on=self._app.get_on)
+        await sandbox.start()
 
     async def stop(self) -> None:
-        await self._sandbox.close()
+        if self._sandbox is not None:
+            await self._sandbox.close()
         if self._archive is not None:
             await self._archive.submissions.close()
             await self._archive.uploads.close()
 
+    async def _probe_uploads(self) -> None:
+        if self._archive is not None:
+            await self._archive.uploads.probe()
+
     async def look(self) -> BackendCheck:
         """Whether the parser process is there; one that is lost is started again with the next document."""
-        alive = self._sandbox.is_running
+        alive = self._sandbox is not None and self._sandbox.is_running
         return BackendCheck(name="parser", status=CheckStatus.OK if alive else CheckStatus.DEGRADED)
 
 

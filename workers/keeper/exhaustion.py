@@ -9,6 +9,7 @@ from contracts.advisories import DeliveryAdvisory
 from contracts.documents import EmbedRequest, Failure, IngestRequest
 from contracts.errors import ErrorCode, PermanentError
 from contracts.queries import GenerateRequest, QueryRequest
+from messaging.attempts import Attempts
 from messaging.broker import Broker
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Delivery
@@ -36,6 +37,7 @@ class Exhaustion:
     def __init__(self, broker: Broker) -> None:
         self._storage = Storage(broker)
         self._letters = DeadLetters(broker)
+        self._attempts = Attempts(broker)
         self._failures = DocumentFailures(broker, DocumentLedger(broker), Events(broker))
         self._replies = QueryReplies.over(broker)
 
@@ -46,22 +48,28 @@ class Exhaustion:
         stored = await self._storage.at(advisory.stream, advisory.stream_seq)
         if stored is None or stored.stored_at > advisory.timestamp:
             return  # acknowledged after all, or ended by another keeper; or the stream is another one by now
-        await self._end(stored, advisory.stream, advisory.consumer, advisory.deliveries)
-
-    async def end_stranded(self, stored: Stored, consumer: topology.Consumer) -> None:
-        """End a message of which no advisory was heard, if it still lies in its queue."""
-        known = await self._storage.at(consumer.stream.name, stored.sequence)
-        if known is not None and known.stored_at == stored.stored_at:
-            await self._end(stored, consumer.stream.name, consumer.durable, max(1, consumer.max_deliver))
-
-    async def _end(self, stored: Stored, stream: str, consumer: str, deliveries: int) -> None:
-        error = PermanentError(
-            f"{deliveries} attempts ended without an answer: the process died or was cut off each time",
-            code=ErrorCode.RETRIES_EXHAUSTED,
+        delivery = Delivery.of_stored(
+            stored, stream=advisory.stream, consumer=advisory.consumer, attempt=advisory.deliveries
         )
+        reason = f"{advisory.deliveries} attempts ended without an answer: the process died or was cut off each time"
+        await self._end(stored, delivery, reason, attempts=advisory.deliveries)
+
+    async def end_stranded(self, stored: Stored, consumer: topology.Consumer, reason: str) -> None:
+        """End a message that is delivered no more although no advisory said so, if it still lies in its queue.
+
+        How often it was handed out is known by the record of its attempts alone.
+        """
+        stream = consumer.stream.name
+        if not await self._storage.holds(stream, stored):
+            return
+        delivery = Delivery.of_stored(stored, stream=stream, consumer=consumer.durable, attempt=consumer.max_deliver)
+        await self._end(stored, delivery, reason, attempts=max(1, await self._attempts.made(delivery)))
+
+    async def _end(self, stored: Stored, delivery: Delivery, reason: str, *, attempts: int) -> None:
+        stream, consumer = delivery.stream, delivery.consumer
+        error = PermanentError(reason, code=ErrorCode.RETRIES_EXHAUSTED)
         await self._tell(stored, stream, error)
-        delivery = Delivery.of_stored(stored, stream=stream, consumer=consumer, attempt=deliveries)
-        await self._letters.put(delivery, stored.data, error, attempts=deliveries)
+        await self._letters.put(delivery, stored.data, error, attempts=attempts)
         await self._storage.remove(stream, stored.sequence)
         log.error("dead-lettered", consumer=consumer, tenant=delivery.tenant, sequence=stored.sequence)
 
@@ -71,6 +79,7 @@ class Exhaustion:
             if isinstance(work, IngestRequest | EmbedRequest):
                 await self._failures.fail(work, Failure(code=error.code, message=str(error)))
             elif isinstance(work, QueryRequest | GenerateRequest):
-                await self._replies.end_failed(work, Failure(code=_QUERY_CODES[stream], message=str(error)))
+                failure = Failure(code=_QUERY_CODES[stream], message=str(error))
+                await self._replies.end_failed(work, failure, retryable=error.retryable)
         except PermanentError as refusal:  # no repetition will change that, and the letter must not wait for it
             log.error("nobody to tell of a dead letter", sequence=stored.sequence, reason=str(refusal))  # noqa: TRY400

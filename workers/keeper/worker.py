@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from contracts import topology
 from contracts.advisories import DeliveryAdvisory
+from contracts.backends import LEDGER
+from contracts.health import BackendCheck
 from contracts.settings import KeeperSettings
 from messaging.app import WorkerApp
 from messaging.delivery import Delivery
 from messaging.leases import Leases
+from messaging.ledger import DocumentLedger
+from messaging.ledger_check import LedgerCheck
 from workers.keeper.exhaustion import Exhaustion
 from workers.keeper.reconciliation.factory import reconciler
 from workers.keeper.reconciliation.finding import Rhythm
@@ -32,6 +36,7 @@ def build(
 
     parts = Parts(app, table or topology.Topology(), rhythm)
     app.on_startup(parts.start)
+    app.check(LEDGER, parts.look, every_s=settings.probe_interval_s)
     app.background("timekeeper", parts.keep_time)
     app.background("reconciler", parts.reconcile)
 
@@ -46,6 +51,7 @@ class Parts:
     """What the keeper is made of; put together once the broker is there."""
 
     exhaustion: Exhaustion
+    _ledger: LedgerCheck
 
     def __init__(self, app: WorkerApp, table: topology.Topology, rhythm: Rhythm) -> None:
         self._app = app
@@ -53,17 +59,23 @@ class Parts:
         self._rhythm = rhythm
 
     async def start(self) -> None:
-        self.exhaustion = Exhaustion(self._app.broker)
+        app = self._app
+        self.exhaustion = Exhaustion(app.broker)
+        self._ledger = LedgerCheck(
+            app.broker,
+            DocumentLedger(app.broker),
+            instance=app.settings.instance,
+        )
+
+    async def look(self) -> BackendCheck:
+        """Whether the ledger can be read and written."""
+        return await self._ledger.look()
 
     async def keep_time(self) -> None:
         await Timekeeper(self._app.broker).run()
 
     async def reconcile(self) -> None:
         app = self._app
-        leases = Leases(app.broker, holder=app.settings.instance, bucket=_leases(self._table))
+        leases = Leases(app.broker, holder=app.settings.instance, bucket=self._table.leases)
         async with reconciler(app.broker, meter=app.meter, rhythm=self._rhythm, table=self._table) as ours:
             await ours.run(leases)
-
-
-def _leases(table: topology.Topology) -> topology.KeyValue:
-    return next(bucket for bucket in table.key_values if bucket.name == topology.LEASES.name)

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from contracts.errors import PermanentError
+from messaging.breaker import Breaker
+from workers.encoding.arrival import arrived
 from workers.encoding.base import Embedder, Vector
 
 MAX_TOGETHER = 32
@@ -30,9 +33,14 @@ class QuestionEncoder:
         self._waiting: dict[asyncio.Future[Vector], str] = {}
         self._encoding: asyncio.Task[None] | None = None
 
-    async def start(self) -> Embedder:
-        """Build the encoder, which may take seconds, and warm it up. Raises what building it raises."""
-        self._embedder = await asyncio.get_running_loop().run_in_executor(self._thread, self._built)
+    async def start(self, breaker: Breaker | None = None) -> Embedder:
+        """Build the encoder and warm it up, which may take seconds, or as long as its server is away: `breaker` is open
+        meanwhile.
+
+        Raises what building it raises.
+        """
+        loop = asyncio.get_running_loop()
+        self._embedder = await arrived(lambda: loop.run_in_executor(self._thread, self._built), breaker)
         return self._embedder
 
     @property
@@ -60,13 +68,16 @@ class QuestionEncoder:
         for result in self._waiting:
             result.cancel()
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+        if self._embedder is not None:
+            self._embedder.close()
 
     def _built(self) -> Embedder:
-        embedder, until = self._build(), time.monotonic() + WARM_UP_S
-        for questions in _WARM_UP:
-            embedder.encode_questions(questions)
-            if time.monotonic() > until:
-                break
+        embedder = self._build()
+        try:
+            _warm_up(embedder)
+        except BaseException:
+            embedder.close()
+            raise
         return embedder
 
     async def _encode_waiting(self) -> None:
@@ -89,11 +100,31 @@ class QuestionEncoder:
                 result.cancel()
             raise
         except Exception as error:  # noqa: BLE001  # each of those who asked is told
-            _tell(together, error)
+            await self._fail(together, error)
         else:
             for result, vector in zip(together, vectors, strict=True):
                 if not result.done():
                     result.set_result(vector)
+
+    async def _fail(self, together: dict[asyncio.Future[Vector], str], error: Exception) -> None:
+        """Tell those who asked. A question that is at fault itself is found first, and nobody else's."""
+        if isinstance(error, PermanentError) and len(together) > 1:
+            try:
+                for result, question in together.items():
+                    await self._encode({result: question})
+            finally:
+                for result in together:  # those that were not come to
+                    result.cancel()
+        else:
+            _tell(together, error)
+
+
+def _warm_up(embedder: Embedder) -> None:
+    until = time.monotonic() + WARM_UP_S
+    for questions in _WARM_UP:
+        embedder.encode_questions(questions)
+        if time.monotonic() > until:
+            break
 
 
 def _tell(asked: Iterable[asyncio.Future[Vector]], error: Exception) -> None:

@@ -38,6 +38,26 @@ def rank(
     ]
 
 
+def distinct(passages: Sequence[RetrievedPassage], most: int) -> int:
+    """How many of the first `most` passages come before the first text that was there before."""
+    seen = set[str]()
+    for number, passage in enumerate(passages[:most]):
+        if passage.text in seen:
+            return number
+        seen.add(passage.text)
+    return min(most, len(passages))
+
+
+def reordered(passages: Sequence[RetrievedPassage], scores: Scores) -> list[RetrievedPassage]:
+    """`passages` by `scores`, the highest first; equal ones stay in their order.
+
+    The scores of the places stay where they are: what a reranker calls a score differs from model to model, while clients
+    and generators rely on one scale, on which those further down have theirs.
+    """
+    order = np.argsort(-scores, kind="stable")
+    return [passages[i].model_copy(update={"score": place.score}) for i, place in zip(order, passages, strict=True)]
+
+
 def _repeats_last(order: Sequence[int], candidates: Sequence[Candidate]) -> list[int]:
     seen = set[str]()
     first, repeats = list[int](), list[int]()

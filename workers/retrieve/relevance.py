@@ -65,7 +65,9 @@ def _vector(candidates: Sequence[Candidate], sentences: Sequence[Vector]) -> Sco
 
 
 def _similarities(candidate: Candidate, vector: Vector | None) -> Vector:
-    if vector is None or len(candidate.sentence_vectors) != len(candidate.sentences):
+    """Nothing where nothing is known: no question vector, or an encoder that did not encode sentences (rows of zeros)."""
+    vectors = candidate.sentence_vectors
+    if vector is None or len(vectors) != len(candidate.sentences) or not vectors.any():
         return np.zeros(0, dtype=np.float32)
     similarities: Vector = candidate.sentence_vectors @ vector
     return similarities

@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, replace
+from typing import Any
 
 from contracts import topology
 from contracts.errors import PermanentError
-from contracts.health import BackendCheck, CheckStatus
+from contracts.health import FACT_INDEX
 from contracts.queries import Filters, QueryRequest
-from contracts.settings import RetrieveSettings
+from contracts.runtime_config import RuntimeConfig
+from contracts.settings import RerankerKind, RetrieveSettings
 from messaging.app import WorkerApp
+from messaging.broker import Broker
+from messaging.caching.base import Cache
+from messaging.caching.check import tell_of_cache
+from messaging.caching.factory import build_cache
+from messaging.caching.metrics import measure
+from messaging.caching.single_flight import SingleFlight
 from messaging.cancellation import Cancellations
+from messaging.condensing import CondenseDesk
+from messaging.configuration import ConfigDuty
 from messaging.delivery import Delivery
+from messaging.fleet import FleetView
 from messaging.ledger import DocumentLedger
 from messaging.query_replies import QueryReplies
-from workers.encoding.base import Embedder, Vector
-from workers.encoding.factory import build_embedder
+from messaging.stage_durations import StageDurations
+from workers.encoding.base import Embedder, EncoderIdentity, Vector
 from workers.indexing.factory import build_index
 from workers.indexing.guarded import GuardedIndex
 from workers.retrieve.answering import Answering
-from workers.retrieve.questions import THREADS, QuestionEncoder
-from workers.retrieve.searcher import Searcher
+from workers.retrieve.conversations import CONDENSE_SKIPPED, Conversations
+from workers.retrieve.known_answers import KnownAnswers
+from workers.retrieve.models import Models
+from workers.retrieve.question_vectors import Encode, remembered
+from workers.retrieve.searcher import RERANK_SKIPPED, Searcher
 
+_WARM_UP = "warm up"
+_NOBODY = "none"
+"""A tenant without documents."""
 TIME_LIMIT_S = 60.0
 """No search takes so long; the deadline of the question usually comes first."""
 
@@ -37,7 +57,7 @@ def build(
     `embedder` builds another encoder than the settings name; `table` is the topology where it is not the usual one.
     """
     app = WorkerApp(settings, service="retrieve", table=table)
-    parts = Parts(app, settings, embedder or (lambda: build_embedder(settings, default_threads=THREADS)))
+    parts = Parts(app, settings, Models(app, settings, build_encoder=embedder))
     register(app, parts, concurrency=settings.retrieve_concurrency)
     return app
 
@@ -46,7 +66,9 @@ def register(app: WorkerApp, parts: Parts, *, concurrency: int) -> None:
     """Answer questions; end those that cannot be searched for."""
     app.on_startup(parts.start)
     app.on_shutdown(parts.stop)
-    app.check("index", parts.look)
+    app.background("endpoints", parts.models.care)
+    app.background("config", parts.config.run)
+    tell_of_cache(app, parts.settings, lambda: parts.cache)
 
     async def give_up(request: QueryRequest, error: PermanentError) -> None:
         await parts.answering.fail(request, error)
@@ -72,47 +94,138 @@ class Parts:
     answering: Answering
     index: GuardedIndex
     cancellations: Cancellations
+    cache: Cache
 
-    def __init__(self, app: WorkerApp, settings: RetrieveSettings, build_encoder: Callable[[], Embedder]) -> None:
+    def __init__(self, app: WorkerApp, settings: RetrieveSettings, models: Models) -> None:
+        self.models = models
         self._app = app
-        self._settings = settings
-        self._encoder = QuestionEncoder(build_encoder)
-        self._encoder_breaker = app.breaker("encoder", lambda: self._encoder.encode("Does it work?"))
-        self._index_breaker = app.breaker("index", self.look)
+        self.settings = self._settings = settings
+        self._index_breaker = app.breaker("index", self._look)
+        app.probe(self._index_breaker, self._search)
+        self._opened = AsyncExitStack()
+        self.config = ConfigDuty(app)
 
     async def start(self) -> None:
         broker = self._app.broker
-        embedder = await self._encoder.start()
-        self._bare_index = build_index(self._settings, embedder.identity)
+        self._opened.push_async_callback(self.models.stop)
+        embedder, reranking = await self.models.start()
+        # In a thread, as the encoder is: importing an engine takes seconds, in which heartbeats go on.
+        self._bare_index = await asyncio.to_thread(
+            build_index, self._settings, embedder.identity, on_move=self._tell_index
+        )
         self.index = GuardedIndex(self._bare_index, self._index_breaker)
+        self._opened.push_async_callback(self.index.close)
         await self.index.open()
         self.cancellations = Cancellations(broker)
+        self._opened.push_async_callback(self.cancellations.stop)
         await self.cancellations.start()
-        searcher = Searcher(
-            self._encode,
+        self.cache, ledger = await self._opened_cache(broker), DocumentLedger(broker)
+        self._embedder, self._reranking = embedder, reranking
+        self._searcher = Searcher(
+            self._remembered(self.cache, embedder.identity),
             self.index,
-            DocumentLedger(broker),
+            ledger,
             scripts=embedder.scripts,
             fusion=self._settings.fusion,
+            reranking=reranking,
+            engine=self._settings.index.value,
+            model=embedder.identity.model,
         )
-        self.answering = Answering(searcher, QueryReplies.over(broker), self.cancellations)
+        conversations = Conversations(CondenseDesk(broker), timeout_s=self._settings.condense_timeout_s)
+        self._known_answers = await self._opened_answers(broker, self.cache, ledger, embedder.identity)
+        self.answering = Answering(
+            self._searcher,
+            conversations,
+            self._known_answers,
+            QueryReplies.over(broker),
+            self.cancellations,
+            StageDurations(self._app.meter, remarks=(RERANK_SKIPPED, CONDENSE_SKIPPED)),
+        )
+        await self.config.take_up(self._adjust)
         await self._warm_up()
 
     async def stop(self) -> None:
-        await self.cancellations.stop()
-        await self._encoder.stop()
-        await self.index.close()
+        await self._opened.aclose()
 
-    async def look(self) -> BackendCheck:
+    async def _opened_cache(self, broker: Broker) -> Cache:
+        cache = build_cache(self._settings, broker)
+        self._opened.push_async_callback(cache.close)
+        await cache.open()
+        self._app.forgets(lambda: cache.forget(None))
+        measure(cache, self._app.meter)
+        return cache
+
+    def _remembered(self, cache: Cache, identity: EncoderIdentity) -> Encode:
+        settings = self._settings
+        return remembered(
+            self._encode,
+            SingleFlight(cache),
+            encoder={**self._encoding(identity), "precision": settings.encoder_precision},
+            dimension=identity.dimension,
+            ttl_s=settings.cache_ttl_s,
+        )
+
+    async def _opened_answers(
+        self, broker: Broker, cache: Cache, ledger: DocumentLedger, encoder: EncoderIdentity
+    ) -> KnownAnswers:
+        settings = self._settings
+        fleet = FleetView(broker, service="generate")
+        self._opened.push_async_callback(fleet.stop)
+        await fleet.start()
+        known_answers = KnownAnswers(
+            broker,
+            cache,
+            fleet,
+            ledger.epoch,
+            search=self._search_of(encoder, RuntimeConfig()),
+            ttl_s=settings.cache_ttl_s,
+            most_waiting=settings.retrieve_concurrency // 2,
+        )
+        await self._opened.enter_async_context(known_answers.listening())
+        return known_answers
+
+    def _adjust(self, config: RuntimeConfig) -> None:
+        fusion = config.fusion or self._settings.fusion
+        self._searcher.order(fusion=fusion, reranking=None if config.reranking is False else self._reranking)
+        self._known_answers.adjust(
+            search=self._search_of(self._embedder.identity, config), in_use=config.answer_cache is not False
+        )
+
+    def _search_of(self, encoder: EncoderIdentity, config: RuntimeConfig) -> dict[str, Any]:
+        """All settings that what is found depends on."""
+        settings = self._settings
+        reranker = RerankerKind.OFF if config.reranking is False else settings.reranker
+        return {
+            **self._encoding(encoder),
+            "index": settings.index.value,
+            "fusion": (config.fusion or settings.fusion).value,
+            "reranker": [reranker.value, settings.reranker_model, settings.reranker_window],
+        }
+
+    def _encoding(self, encoder: EncoderIdentity) -> dict[str, Any]:
+        """What the vector of a question depends on. Answers of hosts that compute in another precision are as good."""
+        settings = self._settings
+        return {
+            **asdict(replace(encoder, precision="")),
+            "query_prompt": settings.encoder_query_prompt,
+            "max_tokens": settings.encoder_max_tokens,
+        }
+
+    def _tell_index(self, name: str) -> None:
+        self._app.tell(FACT_INDEX, f"{self._settings.index}:{name}")
+
+    async def _look(self) -> None:
         """Whether the index answers."""
         await self._bare_index.count_generation("default", "none", "none")
-        return BackendCheck(name="index", status=CheckStatus.OK)
 
-    async def _encode(self, question: str) -> Vector:
-        async with self._encoder_breaker:
-            return await self._encoder.encode(question)
+    async def _search(self) -> None:
+        """A search as questions do it, with a vector that was made at the start: the encoder has a probe of its own."""
+        await self._bare_index.search(_NOBODY, text=_WARM_UP, vector=self._vector, limit=1, filters=Filters())
+
+    async def _encode(self, _: str, question: str) -> Vector:
+        return await self.models.encode(question)
 
     async def _warm_up(self) -> None:
         """The first question is not to be the slow one: both sides of the index are used once."""
-        vector = await self._encoder.encode("warm up")
-        await self.index.search("none", text="warm up", vector=vector, limit=1, filters=Filters())
+        self._vector = await self.models.encode(_WARM_UP)
+        await self.index.search(_NOBODY, text=_WARM_UP, vector=self._vector, limit=1, filters=Filters())

@@ -3,7 +3,7 @@
 //   node ask.mjs "How often is the varroa count taken?"
 //
 // Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default").
-// Exit code: 0 answered, 1 failed or cancelled, 2 no question given.
+// Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there.
 
 import { randomUUID } from "node:crypto";
 import { connect, headers, JSONCodec } from "nats";
@@ -61,8 +61,8 @@ async function publish(connection, tenant, queryId, query) {
   await connection.jetstream().publish(`rag.query.requests.${tenant}`, codec.encode(request), { headers: head });
 }
 
-function show(completed) {
-  console.log(`\n\n${completed.answer}`);
+function show(completed, shown) {
+  console.log(completed.answer === shown ? "" : `\n\n${completed.answer}`);
   for (const citation of completed.citations) {
     const place = citation.page ? `page ${citation.page}` : (citation.heading ?? "");
     console.log(`  [${citation.n}] ${citation.name} ${place}: “${citation.quote}”`);
@@ -77,21 +77,34 @@ async function main() {
   }
   const tenant = process.env.WAGGLE_TENANT ?? "default";
   const servers = (process.env.WAGGLE_NATS_URL ?? "nats://127.0.0.1:4222").split(",");
-  const connection = await connect({ servers, name: "waggle-node-client" });
+  let connection;
+  try {
+    connection = await connect({ servers, name: "waggle-node-client" });
+  } catch (error) {
+    console.error(`cannot reach the broker of WAGGLE_NATS_URL: ${error.message}`);
+    return 3;
+  }
   const queryId = randomUUID();
   let attempt = 0;
+  let shown = "";
   try {
     for await (const event of events(connection, tenant, queryId)) {
       if (event.kind === "subscribed") await publish(connection, tenant, queryId, query);
       if (event.kind === "retrieved") console.log(`${event.passages.length} passages found`);
       if (event.kind === "delta") {
         const current = Number(event.id.split(".")[0]);
-        if (current > attempt && attempt > 0) process.stdout.write("\n(starting again)\n");
+        if (current > attempt && attempt > 0) {
+          process.stdout.write("\n(starting again)\n");
+          shown = "";
+        }
         attempt = Math.max(attempt, current);
-        if (current === attempt) process.stdout.write(event.text);
+        if (current === attempt) {
+          process.stdout.write(event.text);
+          shown += event.text;
+        }
       }
       if (event.kind === "completed") {
-        show(event);
+        show(event, shown);
         return 0;
       }
       if (event.kind === "failed" || event.kind === "cancelled") {
@@ -100,6 +113,10 @@ async function main() {
       }
     }
     return 1;
+  } catch (error) {
+    const without = error.code === "503"; // no responders
+    console.error(without ? "the broker of WAGGLE_NATS_URL takes no questions: does Waggle run on it?" : error.message);
+    return without ? 3 : 1;
   } finally {
     await connection.close();
   }

@@ -3,7 +3,7 @@
     python ask.py "How often is the varroa count taken?"
 
 Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default").
-Exit code: 0 answered, 1 failed or cancelled, 2 no question given.
+Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import sys
 import uuid
 
 import nats
+import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 BUDGET_S = 30.0
 GRACE_S = 5.0
+CONNECT_S = 5.0
 
 
 async def ask(connection: Client, tenant: str, query: str) -> int:
@@ -40,7 +43,7 @@ async def ask(connection: Client, tenant: str, query: str) -> int:
         },
         timeout=5,
     )
-    attempt = 0
+    attempt, shown = 0, ""
     async with asyncio.timeout(BUDGET_S + GRACE_S):
         while True:
             event = json.loads((await inbox.get()).data)
@@ -51,11 +54,13 @@ async def ask(connection: Client, tenant: str, query: str) -> int:
                     current = int(event["id"].split(".")[0])
                     if current > attempt > 0:
                         print("\n(starting again)")
+                        shown = ""
                     attempt = max(attempt, current)
                     if current == attempt:  # text of an older attempt is void
                         print(event["text"], end="", flush=True)
+                        shown += event["text"]
                 case "completed":  # the whole answer: it overrides every delta
-                    print(f"\n\n{event['answer']}")
+                    print("" if event["answer"] == shown else f"\n\n{event['answer']}")
                     for c in event["citations"]:
                         place = f"page {c['page']}" if c["page"] else c["heading"] or ""
                         print(f"  [{c['n']}] {c['name']} {place}: “{c['quote']}”")
@@ -65,14 +70,29 @@ async def ask(connection: Client, tenant: str, query: str) -> int:
                     return 1
 
 
+async def ignored(_: Exception) -> None:
+    """What ends the connection is raised where it is waited for."""
+
+
 async def main() -> int:
     if len(sys.argv) < 2:
         print('usage: python ask.py "your question"', file=sys.stderr)
         return 2
     servers = os.environ.get("WAGGLE_NATS_URL", "nats://127.0.0.1:4222").split(",")
-    connection = await nats.connect(servers=servers, name="waggle-python-client")
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            connection = await nats.connect(servers=servers, name="waggle-python-client", error_cb=ignored)
+    except (TimeoutError, OSError, nats.errors.Error) as error:
+        print(f"cannot reach the broker of WAGGLE_NATS_URL: {str(error) or type(error).__name__}", file=sys.stderr)
+        return 3
     try:
         return await ask(connection, os.environ.get("WAGGLE_TENANT", "default"), sys.argv[1])
+    except nats.js.errors.NoStreamResponseError:
+        print("the broker of WAGGLE_NATS_URL takes no questions: does Waggle run on it?", file=sys.stderr)
+        return 3
+    except TimeoutError:
+        print("no end of the answer came in time: does a keeper run? see `waggle status`", file=sys.stderr)
+        return 1
     finally:
         await connection.close()
 

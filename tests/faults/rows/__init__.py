@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.faults.row import Row
+from tests.faults.rows.alarms import CollectorHangs, FrozenTold, FullTold, PartedTold, WrongClocks
+from tests.faults.rows.backups import BackupKills
 from tests.faults.rows.broker import BrokerBeforeAck, BrokerBeforeRequest, BrokerKills, LostConsumers
 from tests.faults.rows.cluster import LeaderKills
 from tests.faults.rows.controls import (
@@ -64,6 +66,12 @@ ROWS: tuple[type[Row], ...] = (
     HostileRequests,
     HostileMessages,
     Soak,
+    BackupKills,
+    FrozenTold,
+    PartedTold,
+    FullTold,
+    WrongClocks,
+    CollectorHangs,
 )
 CONTROLS: tuple[type[Row], ...] = (
     AckFirst,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import time
 
 from contracts import topology
@@ -16,6 +14,7 @@ from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import Stack, running
 from tests.faults.verdict import Verdict
 from tests.faults.workload import Workload
+from tests.support.freezing import freeze
 
 KILLS = 5
 DOWN_S = 1.0
@@ -157,7 +156,7 @@ async def cut_off_request(stack: Stack) -> Verdict:
     submitting = asyncio.create_task(stack.client.submit(work.fresh()))
     await stack.struck(plan)
     assert stack.server.pid is not None
-    os.kill(stack.server.pid, signal.SIGSTOP)
+    freeze(stack.server.pid)
     stack.plans.release(plan)
     await submitting
     await asyncio.to_thread(stack.server.restart, crash=True)

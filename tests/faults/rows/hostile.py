@@ -24,6 +24,7 @@ from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import Stack, running
 from tests.faults.workload import Workload
 from tests.support.letters import dead_letters
+from tests.support.subscriptions import known_to_broker
 from tests.support.waiting import until
 
 ROUNDS = 10
@@ -124,7 +125,7 @@ class HostileMessages(Row):
             async with _good_traffic(stack, work, outcome):
                 for subject, body in seed.sample(hostile, len(hostile)):
                     await stack.broker.nc.publish(subject, body)
-                await stack.broker.nc.flush()
+                await known_to_broker(stack.broker)
                 refusal = await asyncio.to_thread(_oversized, stack.server.url)
                 letters = await _lettered(stack, len(hostile))
             outcome.require(b"Maximum Payload" in refusal, f"the broker answered an oversized message {refusal!r}")

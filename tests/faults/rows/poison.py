@@ -19,6 +19,7 @@ from tests.faults.plans import Action, Plan
 from tests.faults.row import Outcome, Row, Trial
 from tests.faults.stack import Stack, running
 from tests.faults.workload import Workload
+from tests.support.subscriptions import known_to_broker
 from tests.support.waiting import until
 
 GOOD = 40
@@ -84,7 +85,7 @@ class RaisingPoison(Poison):
 class KillingPoison(Poison):
     name = "poison that kills"
     fault = "a document that kills the ingest process every time, among good ones"
-    action, point = Action.KILL, "ingest.received"
+    action, point = Action.KILL, "ingest.begun"
     consumer, process = topology.INGEST_WORKERS, "ingest-1"
 
 
@@ -131,7 +132,7 @@ class Malformed(Row):
                 for subject in (*self.queues, *self.elsewhere):
                     for _ in range(self.per_subject):
                         await stack.broker.nc.publish(subject, garbage(seed))
-                await stack.broker.nc.flush()
+                await known_to_broker(stack.broker)
                 letters = await _letters(stack, self.per_subject * len(self.queues))
                 await work.is_ready(await work.submit())
                 await work.answered()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 
 from deploy.local.nats_server import NatsServer
 from tests.faults.disks import ImageDisk, image_disk
@@ -12,6 +10,7 @@ from tests.faults.durability import ForgetfulServer
 from tests.faults.row import Control, Outcome, Row, Trial
 from tests.faults.stack import Stack, running
 from tests.faults.workload import Workload
+from tests.support.freezing import freeze
 
 CUTS = 3
 LOADED_S = 3.0
@@ -68,8 +67,7 @@ class Forgetful(Control):
 def _cut(stack: Stack, disk: ImageDisk) -> None:
     """The broker stops first: what it says after the cut nobody would have heard."""
     assert stack.server.pid is not None
-    os.kill(stack.server.pid, signal.SIGSTOP)
-    os.waitid(os.P_PID, stack.server.pid, os.WSTOPPED)
+    freeze(stack.server.pid)
     disk.cut()
     stack.server.kill()
     disk.power_up()

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import pytest
 
 from cli import main as command_line
+from tests.support.commands import Ran
 from tests.unit.cli.gateways import FakeGateway
-
-
-@dataclass(frozen=True)
-class Ran:
-    code: int
-    out: str
-    err: str
 
 
 @pytest.fixture

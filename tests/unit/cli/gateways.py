@@ -56,6 +56,9 @@ class FakeGateway:
     looks: dict[str, int] = field(default_factory=dict)
     requests: list[httpx.Request] = field(default_factory=list)
     on_query: Callable[[dict[str, Any]], httpx.Response] | None = None
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    """Of its one worker, both."""
     refusals: list[httpx.Response | httpx.TransportError] = field(default_factory=list)
     """What the next uploads meet instead."""
 
@@ -74,7 +77,8 @@ class FakeGateway:
             ready = [document for document in self.documents.values() if document["state"] == "ready"]
             return httpx.Response(200, json={"items": ready, "next": None})
         if route == ("GET", "/v1/fleet"):
-            return httpx.Response(200, json={"items": [MEMBER], "next": None})
+            member = {**MEMBER, "checks": self.checks, "facts": self.facts}
+            return httpx.Response(200, json={"items": [member], "next": None})
         if route == ("POST", "/v1/query"):
             return self._query(json.loads(body))
         if request.url.path.endswith("/text"):
@@ -112,6 +116,9 @@ class FakeGateway:
     def _query(self, body: dict[str, Any]) -> httpx.Response:
         if self.on_query is not None:
             return self.on_query(body)
+        return self.answered(body)
+
+    def answered(self, body: dict[str, Any]) -> httpx.Response:
         if body["stream"]:
             return event_stream(
                 ("retrieved", {"query_id": "q1", "passages": [PASSAGE], "timings_ms": {}}),

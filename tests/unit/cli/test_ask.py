@@ -54,8 +54,9 @@ def test_a_failed_question_is_exit_code_one_with_its_reason(waggle, fake_gateway
 
     ran = waggle("ask", "How often?")
 
-    assert ran.code == 1
+    assert (ran.code, ran.out) == (1, "")
     assert "Too late." in ran.err
+    assert "`waggle status`" in ran.err
 
 
 def test_json_is_the_whole_answer(waggle, fake_gateway: FakeGateway) -> None:
@@ -76,7 +77,46 @@ def test_search_asks_for_no_answer_and_lists_passages(waggle, fake_gateway: Fake
     assert "1. handbook.pdf  page 3  0.910" in ran.out
 
 
+def test_filters_are_sent_as_conditions(waggle, fake_gateway: FakeGateway) -> None:
+    waggle(
+        "search", "mites", "--document", "d1", "--filter", "year>=2020", "--filter", "path^=docs/", "--where", "a=b|c"
+    )
+
+    asked = json.loads(fake_gateway.requests[-1].content)
+    metadata = {"year": {"gte": 2020}, "path": {"prefix": "docs/"}, "a": ["b|c"]}
+    assert asked["filters"] == {"document_ids": ["d1"], "metadata": metadata}
+
+
+def test_a_filter_that_cannot_be_read_is_wrong_usage_and_nothing_is_asked(waggle, fake_gateway: FakeGateway) -> None:
+    ran = waggle("ask", "How often?", "--filter", "year=>2020")
+
+    assert ran.code == 2
+    assert "'year=>2020' is not a filter, for example" in ran.err
+    assert "--where KEY=VALUE" in ran.err
+    assert fake_gateway.requests == []
+
+
+def test_what_the_gateway_says_of_a_filter_is_told(waggle, fake_gateway: FakeGateway) -> None:
+    detail = "filters.metadata.path.prefix: a prefix is a string of 1 to 64 characters."
+    fake_gateway.on_query = lambda _: httpx.Response(422, json={"status": 422, "detail": detail})
+
+    ran = waggle("search", "mites", "--filter", f"path^={'x' * 65}")
+
+    assert (ran.code, detail in ran.err) == (2, True)
+
+
 def test_nothing_found_is_said(waggle, fake_gateway: FakeGateway) -> None:
     fake_gateway.on_query = lambda _: httpx.Response(200, json={**ANSWER, "citations": [], "passages": []})
 
     assert "Nothing was found." in waggle("search", "wasps").out
+
+
+def test_a_question_before_there_is_any_document_is_told_so(waggle, fake_gateway: FakeGateway) -> None:
+    nothing = {**ANSWER, "answered": False, "answer": "The documents do not say.", "citations": [], "passages": []}
+    fake_gateway.on_query = lambda body: (
+        event_stream(("completed", nothing)) if body["stream"] else httpx.Response(200, json=nothing)
+    )
+    for command in ("ask", "search"):
+        assert "No document is searchable yet: hand some in with `waggle ingest PATH`." in waggle(command, "hi").err
+    fake_gateway.documents["d1"] = {"document_id": "d1", "name": "a", "version": 1, "state": "ready"}
+    assert "No document is searchable" not in waggle("ask", "hi").err

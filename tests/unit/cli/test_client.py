@@ -32,12 +32,15 @@ async def test_a_file_is_sent_with_its_id_and_metadata_before_it(tmp_path: Path)
     assert b'filename="notes/a.txt"' in body
 
 
-async def test_a_problem_document_becomes_its_sentence() -> None:
-    async with answering(problem(422, "invalid_request", "query: too long.")) as client:
+@pytest.mark.parametrize(
+    ("status", "code"), [(422, Exit.USAGE), (400, Exit.USAGE), (404, Exit.FAILED), (503, Exit.FAILED)]
+)
+async def test_a_problem_document_becomes_its_sentence(status: int, code: Exit) -> None:
+    async with answering(problem(status, "some_code", "query: too long.")) as client:
         with pytest.raises(GatewayError, match="query: too long") as raised:
             await client.query({"query": "x"}, deadline_s=1)
 
-    assert raised.value.code is Exit.FAILED
+    assert raised.value.code is code
 
 
 async def test_the_time_to_come_back_is_kept() -> None:

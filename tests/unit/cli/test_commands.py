@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from cli.broker import broker_settings
 from cli.client import GatewayError
+from cli.configuration import telemetry_variables
 from cli.main import Commands
 from cli.output import size
 from cli.rates import Rates
 from cli.replies import Fleet, Member
 from cli.target import gateway
+from deploy.local.addresses import RunningStack
 from tests.unit.cli.gateways import FakeGateway
 
 
@@ -23,6 +26,7 @@ def test_every_command_has_help(waggle) -> None:
         ran = waggle(command, "--help")
         assert ran.code == 0
         assert "Usage:" in ran.out
+        assert "╭" not in ran.out
 
 
 def test_the_list_of_commands_is_the_help_of_waggle_itself(waggle) -> None:
@@ -31,7 +35,19 @@ def test_the_list_of_commands_is_the_help_of_waggle_itself(waggle) -> None:
     assert all(f"  {command} " in ran.out for command in Commands.modules)
 
 
-@pytest.mark.parametrize("arguments", [["bogus"], ["ask"], ["up", "--replicas", "queen=2"], ["load", "--mix", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["ask"],
+        ["up", "--replicas", "queen=2"],
+        ["up", "--port", "99999"],
+        ["up", "--nats-port", "-1"],
+        ["load", "--mix", "x"],
+        ["restore", "/nonexistent"],
+        ["backup", __file__],
+    ],
+)
 def test_wrong_usage_is_exit_code_two(waggle, arguments: list[str]) -> None:
     assert waggle(*arguments).code == 2
 
@@ -65,12 +81,76 @@ def test_no_broker_is_exit_code_three_with_what_to_do(
 ) -> None:
     monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
     monkeypatch.setattr("cli.broker.CONNECT_S", 0.2)
+    folder = tmp_path / "backup"
+    folder.mkdir()
 
-    ran = waggle(command, str(tmp_path / "backup"))
+    ran = waggle(command, str(folder))
 
     assert (ran.code, ran.out) == (3, "")
     assert "no broker answers at nats://127.0.0.1:9" in ran.err
-    assert not (tmp_path / "backup").exists()
+    assert not list(folder.iterdir())
+
+
+def test_waiting_for_a_broker_is_said_in_a_sentence_and_not_in_log_lines(
+    waggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
+    monkeypatch.setattr("cli.broker.SILENT_S", 0.0)
+    monkeypatch.setattr("cli.broker.CONNECT_S", 0.5)
+
+    ran = waggle("endpoints", "ls")
+
+    assert ran.code == 3
+    assert ran.err.startswith("Waiting for the broker at nats://127.0.0.1:9\nError: no broker answers")
+
+
+def test_credentials_that_cannot_be_read_are_exit_code_two_and_named(
+    waggle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_TLS_CA", str(tmp_path / "nothing"))
+
+    for command in (["endpoints", "ls"], ["worker", "keeper"]):
+        ran = waggle(*command)
+        assert (ran.code, "WAGGLE_NATS_TLS_CA" in ran.err) == (2, True)
+
+
+def test_a_stack_without_its_broker_is_exit_code_three_within_the_time(waggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
+
+    ran = waggle("up", "--detach", "--port", "0", "--timeout", "0.5")
+
+    assert ran.code == 3
+    assert "no broker answers at nats://127.0.0.1:9" in ran.err
+
+
+def test_a_data_folder_that_cannot_be_used_is_one_line_and_exit_code_two(
+    waggle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("WAGGLE_DATA_DIR", str(file))
+
+    ran = waggle("up", "--detach", "--port", "0", "--nats-port", "0")
+
+    assert ran.code == 2
+    assert f"Error: The data folder {file} cannot be used (Not a directory)" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_stack_that_is_down_is_not_silently_mistaken_for_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WAGGLE_DATA_DIR", str(tmp_path))
+    gateway()
+    assert not capfd.readouterr().err
+
+    (tmp_path / "run").mkdir()
+    gateway()
+    broker_settings()
+
+    told = " ".join(capfd.readouterr().err.split())
+    assert f"The stack of {tmp_path} does not run; this goes to http://127.0.0.1:8080" in told
+    assert f"The stack of {tmp_path} does not run; this goes to nats://127.0.0.1:4222" in told
 
 
 def test_secrets_are_masked_and_sources_told(waggle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -86,6 +166,17 @@ def test_secrets_are_masked_and_sources_told(waggle, monkeypatch: pytest.MonkeyP
     assert shown["WAGGLE_NATS_PASSWORD"]["source"] == "environment"
     assert (shown["WAGGLE_CHUNK_TOKENS"]["value"], shown["WAGGLE_CHUNK_TOKENS"]["source"]) == (150, str(file))
     assert shown["WAGGLE_TRACK"]["source"] == "default"
+
+
+def test_the_addresses_of_the_stack_that_runs_here_are_in_force(waggle, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = RunningStack(url="http://127.0.0.1:8099", nats_url="nats://127.0.0.1:4299", expected={})
+    monkeypatch.setattr(RunningStack, "read", lambda _: running)
+
+    shown = {item["variable"]: item for item in json.loads(waggle("config", "show", "--json").out)["items"]}
+
+    for variable, value in (("URL", running.url), ("NATS_URL", running.nats_url), ("GATEWAY_PORT", 8099)):
+        assert shown[f"WAGGLE_{variable}"]["value"] == value
+        assert shown[f"WAGGLE_{variable}"]["source"] == "the stack that runs here"
 
 
 def test_deleting_reports_each_document(waggle, fake_gateway: FakeGateway) -> None:
@@ -105,6 +196,22 @@ def test_the_port_of_the_gateway_says_where_to_ask(monkeypatch: pytest.MonkeyPat
     assert gateway().url == "http://127.0.0.1:8099"
     monkeypatch.setenv("WAGGLE_URL", "http://elsewhere:1")
     assert gateway().url == "http://elsewhere:1"
+
+
+@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("unknown", 0), ("degraded", 0), ("failing", 1)])
+def test_a_worker_that_waits_for_something_is_not_well(
+    waggle, fake_gateway: FakeGateway, status: str, code: int
+) -> None:
+    fake_gateway.checks = [{"name": "generator", "status": status, "detail": "start it, or check its address"}]
+    ran = waggle("status")
+    assert ran.code == code
+    assert ("generator failing: start it, or check its address" in ran.out) == (status == "failing")
+
+
+def test_status_says_which_observer_leads(waggle, fake_gateway: FakeGateway) -> None:
+    assert "leads" not in waggle("status").out
+    fake_gateway.facts = {"leads": "yes"}
+    assert "leads" in waggle("status").out
 
 
 def test_top_writes_one_table_after_the_other_where_there_is_no_terminal(waggle, fake_gateway: FakeGateway) -> None:
@@ -167,3 +274,15 @@ async def test_no_letter_leads_to_another_path(fake_gateway: FakeGateway, letter
         with pytest.raises(GatewayError, match="no dead letter"):
             await client.drop_dead_letter(letter_id)
     assert fake_gateway.requests == []
+
+
+def test_opentelemetrys_variables_are_shown_and_their_headers_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=hunter2")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "authorization=hunter2")
+    shown = {each.variable: each for each in telemetry_variables()}
+    assert shown["OTEL_EXPORTER_OTLP_ENDPOINT"].value == "http://127.0.0.1:4318"
+    assert shown["OTEL_EXPORTER_OTLP_ENDPOINT"].source == "environment"
+    assert shown["OTEL_SDK_DISABLED"].value is None
+    assert "OTEL_EXPORTER_OTLP_TRACES_HEADERS" in shown
+    assert "hunter2" not in str(shown)

@@ -69,3 +69,20 @@ def test_different_paths_have_different_ids(folder: Path) -> None:
     ids = {source.document_id for source in find([str(folder)])}
 
     assert len(ids) == 4
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ("nothing-here", "no such file or folder"),
+        ("/dev/null", "no file that could be read to its end"),
+        ("https://hive.example/a.pdf", "addresses are not fetched"),
+        (".", "holds no file"),
+    ],
+)
+def test_what_stands_for_nothing_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=why):
+        find([given])

@@ -35,6 +35,38 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(
     assert GatewaySettings.load().gateway_port == 7777
 
 
+def test_addresses_of_brokers_hold_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://queen:honey@hive:4222")
+    with pytest.raises(ConfigurationError, match="WAGGLE_NATS_USER and WAGGLE_NATS_PASSWORD") as refused:
+        AllSettings.load()
+    assert "honey" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["foo://hive:4222", "http://hive:4222", "nats://hive:4222, ws://hive:8080", " , "])
+def test_addresses_that_no_broker_has_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", url)
+    with pytest.raises(ConfigurationError, match="WAGGLE_NATS_URL: "):
+        AllSettings.load()
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://a:4222, tls://b:4222,c:4222")
+    AllSettings.load()
+
+
+@pytest.mark.parametrize("name", ["WAGGLE_ENCODER_ENDPOINTS", "WAGGLE_RERANKER_ENDPOINTS"])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [("gpu-1:8000", "http://"), ("http://a,http://a/", "twice"), ("http://queen:honey@hive", "key")],
+)
+def test_addresses_of_model_servers_are_addresses_without_secrets(
+    monkeypatch: pytest.MonkeyPatch, name: str, given: str, said: str
+) -> None:
+    monkeypatch.setenv(name, given)
+    with pytest.raises(ConfigurationError, match=f"{name}: .*{said}") as refused:
+        AllSettings.load()
+    assert "honey" not in str(refused.value)
+    monkeypatch.setenv(name, "http://gpu-1:8000/v1, https://gpu-2")
+    AllSettings.load()
+
+
 def test_an_unknown_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAGGLE_CHUNK_TOKEN", "3")
     with pytest.raises(ConfigurationError, match="WAGGLE_CHUNK_TOKEN is not a setting"):
@@ -59,6 +91,13 @@ def test_a_bad_value_is_explained_with_an_example(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("WAGGLE_CHUNK_TOKENS", "many")
     with pytest.raises(ConfigurationError, match=r"WAGGLE_CHUNK_TOKENS: .* Example: WAGGLE_CHUNK_TOKENS=200"):
         IngestSettings.load()
+
+
+def test_nothing_is_said_of_settings_that_only_follow_from_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WAGGLE_CACHE", "reddis")
+    with pytest.raises(ConfigurationError, match="WAGGLE_CACHE: ") as refused:
+        AllSettings.load()
+    assert "WAGGLE_INDEX_PATH" not in str(refused.value)
 
 
 def test_a_bad_secret_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:

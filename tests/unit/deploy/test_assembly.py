@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from contracts.settings import AllSettings
+from contracts.settings_source import ConfigurationError
 from deploy.local.assembly import assemble, replicas_of
 
 
@@ -48,10 +49,22 @@ def test_the_index_lies_in_the_data_folder_unless_it_is_given(tmp_path: Path, mo
 
 
 def test_replicas_are_counts_of_known_services() -> None:
-    assert replicas_of(["embed=2", "retrieve=3"]) == {"embed": 2, "retrieve": 3}
+    assert replicas_of(["embed=2", "retrieve=3", "observer=0"]) == {"embed": 2, "retrieve": 3, "observer": 0}
 
 
 @pytest.mark.parametrize("option", ["embed", "embed=", "embed=0", "embed=x", "queen=2", "gateway=2"])
 def test_wrong_replicas_are_refused_with_an_example(option: str) -> None:
     with pytest.raises(ValueError, match="embed=2"):
         replicas_of([option])
+
+
+def test_there_is_room_for_as_many_replicas_as_the_setting_says(tmp_path: Path) -> None:
+    stack = assemble(AllSettings.load(data_dir=tmp_path, max_replicas=5), replicas={"embed": 2})
+
+    assert stack.fleet.slots()["embed"] == [f"embed-{n}" for n in range(1, 6)]
+    assert stack.fleet.expected()["embed"] == 2
+
+
+def test_more_replicas_than_the_setting_allows_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="WAGGLE_MAX_REPLICAS"):
+        assemble(AllSettings.load(data_dir=tmp_path, max_replicas=2), replicas={"embed": 3})

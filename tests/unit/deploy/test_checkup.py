@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from contracts.model_settings import RerankerKind
 from contracts.settings import AllSettings
 from deploy.checkup import broker, host
 from deploy.checkup.finding import Level
+from deploy.local.addresses import RunningStack
 from deploy.local.layout import Layout
 from deploy.local.nats_server import NatsServer
 
@@ -47,8 +49,30 @@ def test_a_port_that_is_taken_fails_with_the_option_that_helps(settings: AllSett
 
 
 def test_the_packaged_model_is_found_and_a_name_is_warned_about(settings: AllSettings) -> None:
-    assert host.model(settings).level is Level.OK
-    assert host.model(settings.model_copy(update={"encoder_model": "somebody/model"})).level is Level.WARN
+    assert [found.level for found in host.models(settings)] == [Level.OK]
+    (found,) = host.models(settings.model_copy(update={"encoder_model": "somebody/model"}))
+    assert (found.level, "WAGGLE_ENCODER_MODEL" in found.advice) == (Level.WARN, True)
+
+
+def test_a_folder_of_a_model_that_is_not_there_fails(settings: AllSettings, tmp_path: Path) -> None:
+    (found,) = host.models(settings.model_copy(update={"encoder_model": str(tmp_path / "nothing")}))
+    assert (found.level, "WAGGLE_ENCODER_MODEL=" in found.detail) == (Level.FAIL, True)
+
+
+def test_the_model_of_a_reranker_in_the_process_is_looked_for_too(settings: AllSettings, tmp_path: Path) -> None:
+    chosen = settings.model_copy(update={"reranker": RerankerKind.CROSS_ENCODER})
+    assert [found.level for found in host.models(chosen)] == [Level.OK, Level.WARN]
+    there = chosen.model_copy(update={"reranker_model": str(tmp_path)})
+    assert [found.level for found in host.models(there)] == [Level.OK, Level.OK]
+
+
+async def test_credentials_that_cannot_be_read_are_a_finding(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
+    monkeypatch.setenv("WAGGLE_NATS_TLS_CA", str(tmp_path / "nothing"))
+
+    (finding,) = await broker.connection(AllSettings.load(data_dir=tmp_path))
+
+    assert (finding.level, "WAGGLE_NATS_TLS_CA" in finding.detail) == (Level.FAIL, True)
 
 
 def test_the_program_of_the_broker_is_found(settings: AllSettings) -> None:
@@ -64,6 +88,31 @@ async def test_a_running_broker_is_looked_at(
 
     assert found["broker"].level is Level.OK
     assert found["jetstream"].level is Level.OK
+
+
+async def test_the_broker_that_commands_go_to_is_looked_at_and_not_that_of_the_stack(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    running = RunningStack(url="http://127.0.0.1:1", nats_url="nats://127.0.0.1:4222", expected={})
+    monkeypatch.setattr(RunningStack, "read", lambda _: running)
+    monkeypatch.setenv("WAGGLE_NATS_URL", "nats://127.0.0.1:9")
+    monkeypatch.setattr(broker, "CONNECT_S", 0.3)
+
+    (finding,) = await broker.connection(AllSettings.load(data_dir=tmp_path))
+
+    assert finding.detail == "nobody answers at nats://127.0.0.1:9"
+
+
+def test_what_a_killed_supervisor_left_behind_is_named_with_what_ends_it(
+    settings: AllSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.local.leftovers.find", lambda _: {"nats": object(), "embed-1": object()})
+
+    (finding,) = host.listening(settings)
+
+    assert finding.level is Level.FAIL
+    assert finding.detail.endswith("embed-1, nats")
+    assert "waggle down" in finding.advice
 
 
 async def test_a_broker_that_is_away_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

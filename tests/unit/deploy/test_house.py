@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-HEAVY = ("torch", "transformers", "sentence_transformers", "lancedb", "pyarrow", "weaviate", "vllm")
+HEAVY = ("aiohttp", "torch", "transformers", "sentence_transformers", "lancedb", "pyarrow", "weaviate", "vllm")
 
 
 def direct_dependencies() -> list[str]:
@@ -39,7 +39,15 @@ def test_the_lock_pins_everything_with_hashes_and_names_no_server() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["gateway.server", "workers.ingest.worker", "workers.generate.worker", "workers.keeper.worker", "cli.main"],
+    [
+        "gateway.server",
+        "workers.ingest.worker",
+        "workers.generate.worker",
+        "workers.keeper.worker",
+        "workers.observer.worker",
+        "workers.operator.worker",
+        "cli.main",
+    ],
 )
 def test_a_light_process_imports_nothing_heavy(module: str) -> None:
     """Without an encoder or an index in it, a process stays below 150 MB and starts within seconds."""

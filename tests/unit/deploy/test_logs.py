@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local import logs
 from deploy.local.layout import Layout
+from deploy.local.logs import TAIL_BYTES, RunLogs
 
 
 @pytest.fixture
@@ -47,6 +48,47 @@ def test_following_goes_on_over_what_is_written_later_and_over_a_rotation(layout
     assert next(following) == ("nats", "six")
 
 
+def write(layout: Layout, program: str, text: str) -> None:
+    with layout.log(program).open("a", encoding="utf-8") as log:
+        log.write(text)
+
+
 def test_the_tail_of_a_log_that_is_not_there_is_empty(layout: Layout) -> None:
-    assert logs.tail(layout, "gateway") == ""
-    assert logs.tail(layout, "embed-1").endswith("two")
+    assert RunLogs(layout).tail("gateway") == ""
+
+
+def test_the_tail_begins_where_the_run_began(layout: Layout) -> None:
+    run = RunLogs(layout)
+    assert run.tail("embed-1") == ""
+    write(layout, "embed-1", "three\nfour\n")
+    write(layout, "gateway", "one\n")
+    assert (run.tail("embed-1"), run.tail("gateway")) == ("three\nfour", "one")
+
+
+def test_the_tail_of_a_long_log_is_its_end(layout: Layout) -> None:
+    run = RunLogs(layout)
+    write(layout, "embed-1", "x" * TAIL_BYTES + "three\n")
+    assert len(run.tail("embed-1")) == TAIL_BYTES - 1
+    assert run.tail("embed-1").endswith("xthree")
+
+
+@pytest.mark.parametrize("written", ["new\n", "new lines, more than the old file held\n"])
+def test_a_log_that_was_rotated_is_all_of_this_run(layout: Layout, written: str) -> None:
+    run = RunLogs(layout)
+    layout.log("embed-1").rename(layout.logs / "embed-1.log.1")
+    write(layout, "embed-1", written)
+    assert run.tail("embed-1") == written.strip()
+
+
+def test_how_a_program_ended_in_an_earlier_run_is_not_how_it_ended_in_this_one(layout: Layout) -> None:
+    write(layout, "supervisord", "WARN exited: embed-1 (exit status 2; not expected)\n")
+    run = RunLogs(layout)
+    assert run.last_exit("embed-1") is None
+    write(layout, "supervisord", "WARN exited: embed-1 (exit status 1; not expected)\n")
+    assert run.last_exit("embed-1") == 1
+
+
+def test_the_last_lines_are_as_many_as_were_asked_for(layout: Layout) -> None:
+    assert logs.last_lines(layout, "embed-1", 1) == ("two",)
+    assert logs.last_lines(layout, "embed-1", 9) == ("one", "two")
+    assert logs.last_lines(layout, "gateway", 9) == ()

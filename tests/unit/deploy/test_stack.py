@@ -19,6 +19,7 @@ from deploy.local.addresses import Addresses, RunningStack
 from deploy.local.errors import AlreadyRunningError, PortTakenError, StartError
 from deploy.local.layout import Layout
 from deploy.local.programs import Fleet, Group, Program
+from deploy.local.readiness import watch
 from deploy.local.stack import LocalStack
 from deploy.local.stopping import stop
 from deploy.local.supervision import Supervisor
@@ -29,7 +30,7 @@ class SmallFleet(Fleet):
     """Three groups of programs that write their name down when they are stopped."""
 
     journal: Path
-    worker: str = "sleep 0.05"
+    worker: str
 
     def waggle_groups(self) -> tuple[Group, ...]:
         return (
@@ -55,10 +56,12 @@ def stack(layout: Layout, tmp_path: Path) -> Iterator[LocalStack]:
     made.stop()
 
 
-def small_stack(layout: Layout, journal: Path, *, port: int | None = None, provision=lambda: None) -> LocalStack:
+def small_stack(
+    layout: Layout, journal: Path, *, port: int | None = None, provision=lambda: None, worker: str = "sleep 0.05"
+) -> LocalStack:
     return LocalStack(
         layout,
-        fleet=SmallFleet(drain_timeout_s=1, journal=journal),
+        fleet=SmallFleet(drain_timeout_s=1, journal=journal, worker=worker),
         addresses=Addresses(
             host="127.0.0.1", gateway_port=port or ports.free_port(), nats_url="nats://elsewhere:4222", nats_port=None
         ),
@@ -77,6 +80,32 @@ def test_everything_that_belongs_to_it_is_started(stack: LocalStack) -> None:
     start(stack)
 
     assert {p.name for p in stack.processes() if p.pid} == {"keeper-1", "embed-1", "ingest-1", "gateway"}
+
+
+def test_a_process_whose_settings_are_wrong_is_not_waited_for(layout: Layout, tmp_path: Path) -> None:
+    stack = small_stack(layout, tmp_path / "journal", worker="echo 'no such model'; exit 2")
+    start(stack)
+    try:
+        with pytest.raises(StartError, match="cannot start with its settings") as ended:
+            for _ in watch(stack, timeout_s=60):
+                pass
+    finally:
+        stack.stop()
+    assert "no such model" in ended.value.log
+
+
+def test_what_an_earlier_run_wrote_is_not_told_of_this_one(layout: Layout, tmp_path: Path) -> None:
+    for said in ("no such model", "no such file"):
+        stack = small_stack(layout, tmp_path / "journal", worker=f"echo '{said}'; exit 2")
+        start(stack)
+        try:
+            with pytest.raises(StartError, match="cannot start with its settings") as ended:
+                for _ in watch(stack, timeout_s=60):
+                    pass
+        finally:
+            stack.stop()
+    assert "no such file" in ended.value.log
+    assert "no such model" not in ended.value.log
 
 
 def test_it_stops_from_the_door_to_the_keeper(stack: LocalStack, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from contracts.documents import Chunk, EmbedRequest
-from contracts.errors import ErrorCode
+from contracts.errors import ErrorCode, PermanentError
 from messaging.breaker import Breaker, BreakerState
 from messaging.errors import BackendAwayError
 from workers.embed.embedding import Embedding, Work, digest_of, passage_of
@@ -47,14 +47,21 @@ class Encoder:
 
 
 class Index:
-    def __init__(self, known: dict[str, PassageEmbedding] | None = None, *, refuses: str = "\x00") -> None:
+    def __init__(
+        self,
+        known: dict[str, PassageEmbedding] | None = None,
+        *,
+        refuses: str = "\x00",
+        refusal: Exception | None = None,
+    ) -> None:
         self.rows: list[Row] = []
         self._known = known or {}
         self._refuses = refuses
+        self._refusal = refusal or OverflowError("too large")
 
     async def upsert(self, rows: Sequence[Row]) -> None:
         if any(self._refuses in row.text for row in rows):
-            raise OverflowError("too large")
+            raise self._refusal
         self.rows += rows
 
     async def embeddings(self, tenant: str, document_id: str, digests: Sequence[str]) -> dict[str, PassageEmbedding]:
@@ -96,8 +103,9 @@ async def test_a_text_that_an_encoder_fails_on_does_not_open_its_breaker() -> No
     assert breaker.state is BreakerState.CLOSED
 
 
-async def test_a_row_that_the_index_refuses_ends_its_request_only() -> None:
-    index = Index(refuses="huge")
+@pytest.mark.parametrize("refusal", [OverflowError("too large"), PermanentError("invalid value")])
+async def test_a_row_that_the_index_refuses_ends_its_request_only(refusal: Exception) -> None:
+    index = Index(refuses="huge", refusal=refusal)
     works = [work("a", "one"), work("b", "huge"), work("c", "three")]
     await Embedding(Encoder(), index).embed(works)
     assert {row.document_id for row in index.rows} == {"a", "c"}

@@ -22,6 +22,10 @@ class Counting(SimulatedEmbedder):
         self.calls: list[int] = []
         self.open = threading.Event()
         self.open.set()
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
 
     def encode_passages(self, passages: Sequence[Passage]) -> list[PassageEmbedding | Exception]:
         self.calls.append(len(passages))
@@ -73,3 +77,16 @@ async def test_what_nobody_waits_for_any_more_is_not_encoded(thread: EncodingThr
 async def test_nothing_to_encode_is_no_call(thread: EncodingThread, encoder: Counting) -> None:
     assert await thread.encode([]) == []
     assert encoder.calls == []
+
+
+async def test_its_end_is_the_encoders_once_it_has_done_what_it_was_doing(encoder: Counting) -> None:
+    thread = EncodingThread(lambda: encoder)
+    await thread.start()
+    encoder.open.clear()
+    encoding = asyncio.create_task(thread.encode(passages(1)))
+    await until(lambda: encoder.calls)
+    thread.stop()
+    assert not encoder.closed.is_set()
+    encoder.open.set()
+    assert len(await encoding) == 1
+    assert await asyncio.to_thread(encoder.closed.wait, 10)

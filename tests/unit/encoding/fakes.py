@@ -19,6 +19,10 @@ class LetterModel:
         self._not_finite_on = not_finite_on
 
     @property
+    def precision(self) -> str:
+        return "float32"
+
+    @property
     def dimension(self) -> int:
         return 128
 

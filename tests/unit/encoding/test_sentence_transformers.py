@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from contracts.errors import PermanentError, TransientError
 from tests.unit.encoding.embedder_contract import encoded
 from tests.unit.encoding.fakes import LetterModel
 from workers.encoding.base import Passage
 from workers.encoding.models import ModelProfile
 from workers.encoding.sentence_transformers import SentenceTransformerEmbedder
+from workers.encoding.token_model import Tokens, normalised
 
 
 def embedder(
@@ -69,6 +73,31 @@ def test_prefixes_are_encoded_but_do_not_shift_sentences() -> None:
     assert one.encode_questions(["x"])[0, ord("q")] > 0
 
 
-def test_a_question_that_cannot_be_encoded_raises() -> None:
-    with pytest.raises(RuntimeError, match="cannot take"):
-        embedder(LetterModel(fails_on="!")).encode_questions(["a", "!"])
+@pytest.mark.parametrize("model", [LetterModel(fails_on="!"), LetterModel(not_finite_on="!")])
+def test_a_question_that_cannot_be_encoded_is_at_fault_itself(model: LetterModel) -> None:
+    with pytest.raises(PermanentError, match="put it in other words"):
+        embedder(model).encode_questions(["a", "!"])
+
+
+@pytest.mark.parametrize("model", [LetterModel(fails_on="e"), LetterModel(not_finite_on="e")])
+def test_no_question_is_at_fault_where_not_even_a_plain_sentence_can_be_encoded(model: LetterModel) -> None:
+    with pytest.raises(TransientError, match="fails on everything"):
+        embedder(model).encode_questions(["bee"])
+
+
+def test_half_a_character_is_encoded_as_the_sign_for_that() -> None:
+    seen = list[str]()
+
+    class Listening(LetterModel):
+        def tokenize(self, texts: Sequence[str]) -> list[Tokens]:
+            seen.extend(texts)
+            return super().tokenize(["x"] * len(texts))
+
+    embedder(Listening()).encode_passages([Passage(text="bee \ud800")])
+    assert seen == ["bee \ufffd"]
+
+
+@pytest.mark.parametrize("size", [1e30, 1e-30])
+def test_vectors_have_length_one_however_large_or_small_their_numbers_are(size: float) -> None:
+    vectors = normalised(np.array([[3 * size, 4 * size], [0.0, 0.0]], dtype=np.float32))
+    np.testing.assert_allclose(vectors, [[0.6, 0.8], [0.0, 0.0]], rtol=1e-5)

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from contracts.settings import EncoderKind, EncoderSettings
+from contracts.model_settings import EncoderKind, EncoderSettings
 from tests.unit.encoding.embedder_contract import EmbedderContract
 from workers.encoding.base import Passage
 from workers.encoding.factory import build_embedder

@@ -66,7 +66,21 @@ async def test_a_request_is_a_span_of_its_callers_trace_named_by_its_route(statu
     assert span.name == "GET /v1/documents/{document_id}"
     assert inside == [int(TRACE_ID, 16)]
     assert span.status.is_ok is not error
-    assert "some-id" not in str(dict(span.attributes or {}))
+    attributes = dict(span.attributes or {})
+    assert "some-id" not in str(attributes)
+    assert (attributes["http.request.method"], attributes["url.scheme"]) == ("GET", "http")
+    assert attributes.get("error.type") == (str(status) if error else None)
+
+
+async def test_a_method_that_is_none_makes_no_name_of_its_own():
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    odd = {**scope(), "method": "BREW"}
+    await RequestSpans(endpoint(405), tracer=provider.get_tracer("test"))(odd, receive, send)
+    provider.shutdown()
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "_OTHER /v1/documents/{document_id}"
 
 
 async def test_a_request_is_in_hand_until_its_response_begins_however_long_it_streams():
@@ -112,7 +126,7 @@ async def test_an_answer_is_not_held_back_until_the_client_has_acknowledged_its_
     with bind("127.0.0.1", 0) as listener:
         async with await asyncio.start_server(on_client, sock=listener):
             _, writer = await asyncio.open_connection(*listener.getsockname())
-            assert await asyncio.wait_for(accepted, 10)
+            assert await asyncio.wait_for(accepted, 60)
             writer.close()
 
 

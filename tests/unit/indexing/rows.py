@@ -29,10 +29,20 @@ NASTY = (
 )
 
 
-def row(text: str, *, ordinal: int = 0, document_id: str = "d", generation: str = "g1", tenant: str = TENANT) -> Row:
+def row(
+    text: str,
+    *,
+    ordinal: int = 0,
+    document_id: str = "d",
+    generation: str = "g1",
+    tenant: str = TENANT,
+    sentences: tuple[tuple[int, int], ...] | None = None,
+    embedder: SimulatedEmbedder = EMBEDDER,
+) -> Row:
+    """One chunk of a document, in two sentences unless told others."""
     half = len(text) // 2
-    spans = ((0, half), (half, len(text)))
-    (embedding,) = EMBEDDER.encode_passages([Passage(text=text, sentences=spans)])
+    spans = ((0, half), (half, len(text))) if sentences is None else sentences
+    (embedding,) = embedder.encode_passages([Passage(text=text, sentences=spans)])
     assert isinstance(embedding, PassageEmbedding)
     return Row(
         chunk_id=chunk_id(tenant, document_id, generation, ordinal),

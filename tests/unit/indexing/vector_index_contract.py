@@ -12,8 +12,9 @@ import pytest
 from contracts.errors import PermanentError
 from contracts.identifiers import chunk_id, digest
 from contracts.queries import Filters
+from tests.unit.indexing.filter_contract import FilterContract
 from tests.unit.indexing.rows import DIMENSION, EMBEDDER, NASTY, TENANT, question, row, texts
-from workers.encoding.base import EncoderIdentity
+from workers.encoding.base import EncoderIdentity, Passage, PassageEmbedding
 from workers.indexing.base import Candidate, VectorIndex, Visible
 
 OpenIndex = Callable[[EncoderIdentity], Awaitable[VectorIndex]]
@@ -26,7 +27,7 @@ async def by_keyword(index: VectorIndex, text: str, *, tenant: str = TENANT, **o
     return await index.search(tenant, text=text, vector=None, limit=10, filters=EVERYTHING, **options)
 
 
-class VectorIndexContract:
+class VectorIndexContract(FilterContract):
     """Rows that are written are found at once, once, by their tenant only; what is deleted is gone."""
 
     @pytest.fixture
@@ -211,46 +212,6 @@ class VectorIndexContract:
         )
         assert {c.document_id for c in found} == {"a", "c"}
 
-    async def test_all_metadata_conditions_must_hold_each_by_any_of_its_values(self, index: VectorIndex) -> None:
-        labels = {
-            "a": {"lang": "en", "kind": "news"},
-            "b": {"lang": "de", "kind": "news"},
-            "c": {"lang": "en"},
-            "d": {},
-        }
-        await index.upsert([replace(row("same words", document_id=d), metadata=m) for d, m in labels.items()])
-
-        async def found(**wanted: tuple[str, ...]) -> set[str]:
-            filters = Filters(metadata=wanted)
-            hits = await index.search(TENANT, text="words", vector=question("x"), limit=9, filters=filters)
-            return {c.document_id for c in hits}
-
-        assert await found(lang=("en",)) == {"a", "c"}
-        assert await found(lang=("en", "de")) == {"a", "b", "c"}
-        assert await found(lang=("en", "de"), kind=("news",)) == {"a", "b"}
-        assert await found(lang=("fr",)) == set()
-        assert await found(kind=()) == set()
-
-    @pytest.mark.parametrize("value", NASTY)
-    async def test_metadata_values_are_data_whatever_they_hold(self, index: VectorIndex, value: str) -> None:
-        await index.upsert(
-            [
-                replace(row("same words", document_id="with"), metadata={"key": value}),
-                replace(row("same words", document_id="without"), metadata={"key": "plain"}),
-                row("same words", document_id="foreign", tenant="other"),
-            ]
-        )
-        filters = Filters(metadata={"key": (value,)})
-        (found,) = await index.search(TENANT, text="words", vector=question("x"), limit=9, filters=filters)
-        assert (found.document_id, found.metadata) == ("with", {"key": value})
-
-    async def test_filtered_documents_do_not_use_up_the_limit(self, index: VectorIndex) -> None:
-        await index.upsert([row("the same text", ordinal=i) for i in range(30)])
-        await index.upsert([replace(row("the same text", document_id="e"), metadata={"k": "v"})])
-        filters = Filters(metadata={"k": ("v",)})
-        found = await index.search(TENANT, text="same", vector=question("the same text"), limit=2, filters=filters)
-        assert {c.document_id for c in found} == {"e"}
-
     async def test_named_documents_are_found_only_in_the_generation_named_with_them(self, index: VectorIndex) -> None:
         for document_id in ("a", "b", "c"):
             await index.upsert([row("same words", document_id=document_id, generation=g) for g in ("g1", "g2")])
@@ -282,3 +243,43 @@ class VectorIndexContract:
         await open_index(EMBEDDER.identity)
         with pytest.raises(PermanentError, match="ENCODER_MODEL"):
             await open_index(other)
+
+    async def test_another_passage_prompt_may_not_use_the_index(self, open_index: OpenIndex) -> None:
+        await open_index(EMBEDDER.identity)
+        with pytest.raises(PermanentError, match="ENCODER_PASSAGE_PROMPT"):
+            await open_index(replace(EMBEDDER.identity, passage_prompt="passage: "))
+
+    async def test_an_encoder_that_computes_in_another_precision_may_use_the_index(self, open_index: OpenIndex) -> None:
+        await open_index(replace(EMBEDDER.identity, precision="bfloat16"))
+        again = await open_index(replace(EMBEDDER.identity, precision="float32"))
+        await again.upsert([row("some words")])
+
+    async def test_the_rows_of_a_generation_come_back_to_be_written_again(self, index: VectorIndex) -> None:
+        plain = replace(row("plain text", ordinal=1), page=None, heading=None, sentences=(), metadata={})
+        none = EMBEDDER.encode_passages([Passage(text="plain text")])[0]
+        assert isinstance(none, PassageEmbedding)
+        written = [
+            replace(
+                row("honey bees 蜜蜂", ordinal=0), heading="Bees › 蜜蜂", metadata={"k": "v ", "date": "2024-05-01"}
+            ),
+            replace(plain, embedding=none),
+        ]
+        await index.upsert([*written, row("other", generation="g2"), row("theirs", tenant="other")])
+        once = sorted([each async for each in index.rows(TENANT, "d", "g1")], key=lambda each: each.ordinal)
+        assert [replace(each, embedding=none) for each in once] == [replace(each, embedding=none) for each in written]
+        await index.delete_generation(TENANT, "d", "g1")
+        await index.upsert(once)
+        twice = sorted([each async for each in index.rows(TENANT, "d", "g1")], key=lambda each: each.ordinal)
+        for first, second, original in zip(once, twice, written, strict=True):
+            np.testing.assert_array_equal(first.embedding.vector, second.embedding.vector)
+            np.testing.assert_array_equal(first.embedding.sentences, second.embedding.sentences)
+            np.testing.assert_allclose(first.embedding.vector, original.embedding.vector, atol=1e-6)
+
+    async def test_many_rows_are_read_page_by_page(self, index: VectorIndex) -> None:
+        await index.upsert([row(f"text {i}", ordinal=i) for i in range(1_234)])
+        assert sorted([each.ordinal async for each in index.rows(TENANT, "d", "g1")]) == list(range(1_234))
+
+    async def test_a_generation_without_rows_has_none(self, index: VectorIndex) -> None:
+        assert [each async for each in index.rows(TENANT, "d", "g1")] == []
+        await index.upsert([row("text", generation="g2")])
+        assert [each async for each in index.rows(TENANT, "d", "g1")] == []

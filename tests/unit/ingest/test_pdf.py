@@ -77,6 +77,8 @@ class TestPdf:
     def test_a_scan_is_told_to_be_recognised(self) -> None:
         error = refusal(files.image_pdf())
         assert error.code is ErrorCode.IMAGE_ONLY
+        assert str(error).startswith("The PDF has 2 pages but")
+        assert str(refusal(files.image_pdf(pages=1))).startswith("The PDF has 1 page but")
         assert "OCR" in str(error)
 
     def test_blank_pages_are_empty(self) -> None:

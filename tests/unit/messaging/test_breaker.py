@@ -97,6 +97,30 @@ def house() -> House:
     return House()
 
 
+class TestChecking:
+    async def test_a_backend_that_is_away_is_known_before_anybody_calls(self, house: House) -> None:
+        house.backend.away = True
+        await house.breaker.check()
+        assert (house.breaker.state, house.breaker.reason) == (BreakerState.OPEN, "OSError: nobody there")
+        async with house.probed():
+            house.backend.away = False
+            assert await house.breaker.closed()
+
+    async def test_one_that_is_there_changes_nothing(self, house: House) -> None:
+        await house.breaker.check()
+        assert house.states == []
+        assert house.backend.looks == 1
+
+    async def test_one_that_has_answered_needs_no_look(self, house: House) -> None:
+        house.breaker.close()
+        assert house.states == []
+        house.breaker.open(TransientError("not there yet"))
+        house.breaker.close()
+        assert house.states == [BreakerState.OPEN, BreakerState.CLOSED]
+        assert await house.call() == "done"
+        assert house.backend.looks == 0
+
+
 class TestOpening:
     async def test_a_call_that_succeeds_is_let_through(self, house: House) -> None:
         assert await house.call() == "done"
@@ -210,7 +234,7 @@ class TestWaiting:
             await until(lambda: house.backend.looks >= 3)
             assert not any(task.done() for task in waiting)
             house.backend.away = False
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await asyncio.gather(*waiting)
 
     async def test_at_the_end_of_the_process_nobody_waits_any_more(self, house: House) -> None:

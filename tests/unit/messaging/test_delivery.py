@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -93,7 +94,8 @@ class TestRetryDelays:
         assert RetryDelays().delay_s(NewerSchemaError("x"), attempt=1) >= 8
 
     def test_one_delivery_is_kept_back(self) -> None:
-        assert handler_attempts(topology.INGEST_WORKERS) == topology.INGEST_WORKERS.max_deliver - 1
+        assert handler_attempts(topology.INGEST_WORKERS) == topology.INGEST_WORKERS.attempts
+        assert handler_attempts(replace(topology.INGEST_WORKERS, max_deliver=3)) == 2
         assert handler_attempts(topology.KEEPER_ADVISORIES) == float("inf")
 
 

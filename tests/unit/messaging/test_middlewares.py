@@ -15,6 +15,7 @@ import pytest
 from contracts import topology
 from contracts.errors import ErrorCode, PermanentError, TransientError
 from messaging.activity import Activity
+from messaging.attempts import Attempts
 from messaging.breaker import Breaker, Probing
 from messaging.clock import BrokerClock
 from messaging.deadletters import DeadLetters
@@ -73,6 +74,22 @@ class Letters:
         return True
 
 
+class EachDelivery:
+    """Attempts of which every delivery is one; notes what was taken back."""
+
+    def __init__(self) -> None:
+        self.taken_back: list[int] = []
+
+    async def begin(self, delivery: Delivery) -> int:
+        return delivery.attempt
+
+    async def made(self, delivery: Delivery) -> int:
+        return delivery.attempt
+
+    async def take_back(self, delivery: Delivery) -> None:
+        self.taken_back.append(delivery.attempt)
+
+
 class StoppedClock:
     def remaining_s(self, deadline: datetime) -> float:
         return (deadline - NOW).total_seconds()
@@ -91,6 +108,16 @@ def incoming(
         published_at=NOW,
     )
     return Incoming(raw=cast("Any", raw or Raw()), delivery=delivery, consumer=consumer, message=purge("a"))
+
+
+def settlement(letters: Letters, attempts: EachDelivery | None = None, *, on_dead_letter: Any = None) -> Settlement:
+    return Settlement(
+        cast("DeadLetters", letters),
+        cast("Attempts", attempts or EachDelivery()),
+        Hold(Breaker("broker", lambda: asyncio.sleep(0)), Activity()),
+        delays=RetryDelays(),
+        on_dead_letter=on_dead_letter,
+    )
 
 
 async def succeed(_: Incoming[Any]) -> None: ...
@@ -121,7 +148,7 @@ class TestChain:
 
 class TestSettlement:
     def make(self, letters: Letters, on_dead_letter: Any = None) -> Settlement:
-        return Settlement(cast("DeadLetters", letters), delays=RetryDelays(), on_dead_letter=on_dead_letter)
+        return settlement(letters, on_dead_letter=on_dead_letter)
 
     @pytest.mark.parametrize(
         ("error", "answer", "outcome"),
@@ -144,22 +171,42 @@ class TestSettlement:
         assert (raw.answers, message.outcome) == (["ack"], Outcome.ACKED)
 
     async def test_a_cancelled_handler_gives_its_message_back_at_once(self) -> None:
-        raw = Raw()
-        message = incoming(raw)
+        raw, attempts = Raw(), EachDelivery()
+        message = incoming(raw, attempt=5)
         with pytest.raises(asyncio.CancelledError):
-            await self.make(Letters())(message, fail_with(asyncio.CancelledError()))
+            await settlement(Letters(), attempts)(message, fail_with(asyncio.CancelledError()))
         assert (raw.answers, raw.delays, message.outcome) == (["nak"], [0.0], Outcome.RETURNED)
+        assert attempts.taken_back == [5]
 
     async def test_a_message_is_not_ended_before_its_dead_letter_is_stored(self) -> None:
         raw = Raw()
         await self.make(Letters(away=True))(incoming(raw), fail_with(PermanentError("x")))
         assert raw.answers == ["nak"]
 
+    async def test_at_the_end_of_the_process_goes_back_what_could_not_be_given_up(self) -> None:
+        raw, attempts = Raw(), EachDelivery()
+        broker = Breaker("broker", lambda: asyncio.sleep(0))
+        full = fail_with(StreamFullError("maximum bytes exceeded"))
+        giving_up = Settlement(
+            cast("DeadLetters", Letters()),
+            cast("Attempts", attempts),
+            Hold(broker, Activity()),
+            delays=RetryDelays(),
+            on_dead_letter=lambda message, _: full(message),
+        )
+        message = incoming(raw)
+        settling = asyncio.ensure_future(giving_up(message, fail_with(PermanentError("x"))))
+        await until(lambda: message.held)
+        broker.release()
+        await settling
+        assert (raw.answers, raw.delays, message.outcome) == (["nak"], [0.0], Outcome.RETURNED)
+        assert attempts.taken_back == [1]
+
     async def test_attempts_are_those_of_the_handler(self) -> None:
         letters = Letters()
         last = incoming(attempt=CONSUMER.max_deliver)
         await chain([self.make(letters), LastDelivery()], succeed)(last)
-        assert letters.attempts == [CONSUMER.max_deliver - 1]
+        assert letters.attempts == [CONSUMER.attempts]
 
     @pytest.mark.parametrize("code", [ErrorCode.TENANT_MISMATCH, ErrorCode.INVALID_MESSAGE])
     async def test_nobody_is_told_of_a_message_that_is_not_to_be_trusted(self, code: ErrorCode) -> None:
@@ -192,7 +239,12 @@ class TestTenantCheck:
 class TestDeadline:
     def make(self, deadline: datetime | None, on_expired: Any = None) -> Deadline:
         clock = cast("BrokerClock", StoppedClock())
-        return Deadline(clock, deadline_of=lambda *_: deadline, on_expired=on_expired)
+        return Deadline(
+            clock,
+            Hold(Breaker("broker", lambda: asyncio.sleep(0)), Activity()),
+            deadline_of=lambda *_: deadline,
+            on_expired=on_expired,
+        )
 
     async def test_work_without_a_deadline_has_all_the_time(self) -> None:
         message = incoming()
@@ -296,7 +348,7 @@ class TestHold:
         backend, broker = Breaker("index", look, probing=quick), Breaker("broker", there, probing=quick)
         running = [asyncio.create_task(breaker.run()) for breaker in (backend, broker)]
         try:
-            yield Hold(broker), backend
+            yield Hold(broker, Activity()), backend
         finally:
             for task in running:
                 task.cancel()
@@ -344,7 +396,9 @@ class TestHold:
 
     async def test_who_waits_for_room_when_the_process_ends_hands_the_message_back(self) -> None:
         broker = Breaker("broker", lambda: asyncio.sleep(0))
-        holding = asyncio.create_task(Hold(broker)(incoming(), fail_with(StreamFullError("maximum bytes exceeded"))))
+        holding = asyncio.create_task(
+            Hold(broker, Activity())(incoming(), fail_with(StreamFullError("maximum bytes exceeded")))
+        )
         await asyncio.sleep(0)
         broker.release()
         with pytest.raises(HandedBackError):
@@ -379,19 +433,21 @@ class TestHold:
                 await hold(incoming(), fail_with(TransientError("its own")))
 
     async def test_at_the_end_of_the_process_a_held_message_goes_back_at_once_also_on_its_last_attempt(self) -> None:
-        raw, letters = Raw(), Letters()
-        settlement = Settlement(cast("DeadLetters", letters), delays=RetryDelays(), on_dead_letter=None)
-        message = incoming(raw, attempt=CONSUMER.max_deliver - 1)
+        raw, letters, attempts = Raw(), Letters(), EachDelivery()
+        message = incoming(raw, attempt=CONSUMER.attempts)
         breaker = Breaker("index", asyncio.Event().wait)
         breaker.open(OSError("gone"))
         holding = asyncio.ensure_future(
-            chain([settlement, Hold(breaker)], fail_with(BackendAwayError(breaker, "gone", tried=False)))(message)
+            chain(
+                [settlement(letters, attempts), Hold(breaker, Activity())],
+                fail_with(BackendAwayError(breaker, "gone", tried=False)),
+            )(message)
         )
         await until(lambda: message.held)
         breaker.release()
         await holding
         assert (raw.answers, raw.delays, letters.attempts) == (["nak"], [0.0], [])
-        assert message.outcome is Outcome.RETURNED
+        assert (message.outcome, attempts.taken_back) == (Outcome.RETURNED, [CONSUMER.attempts])
 
 
 class TestInFlight:

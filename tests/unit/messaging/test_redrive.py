@@ -52,6 +52,20 @@ async def test_now_or_later_returns_after_the_first_try_whatever_came_of_it() ->
     assert effect.calls == 2
 
 
+async def test_a_caller_does_not_wait_long_for_a_first_try_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "NOW_S", 0.001)
+    redrive, gate, done = Redrive(), asyncio.Event(), asyncio.Event()
+
+    async def effect() -> None:
+        await gate.wait()
+        done.set()
+
+    await redrive.now_or_later("it", effect)
+    assert not done.is_set()
+    gate.set()
+    await until(done.is_set)
+
+
 async def test_an_effect_goes_on_when_its_caller_is_cancelled() -> None:
     redrive, gate, done = Redrive(), asyncio.Event(), asyncio.Event()
 

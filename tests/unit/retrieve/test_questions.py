@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from contracts.errors import PermanentError
 from tests.support.waiting import until
 from workers.encoding.base import Vector
 from workers.encoding.simulated import SimulatedEmbedder
@@ -23,6 +24,10 @@ class WatchedEmbedder(SimulatedEmbedder):
         self.calls: list[list[str]] = []
         self.threads: set[str] = set()
         self.error: Exception | None = None
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def encode_questions(self, questions: Sequence[str]) -> Vector:
         self.calls.append(list(questions))
@@ -83,6 +88,25 @@ async def test_an_error_reaches_everyone_who_asked_and_the_next_question_is_enco
     assert [str(outcome) for outcome in outcomes] == ["out of memory"] * 2
     embedder.error = None
     assert (await encoder.encode("c")).shape == (384,)
+
+
+async def test_a_question_that_is_refused_fails_alone(encoder, embedder, monkeypatch):
+    def refuse(questions):
+        if "too long" in questions:
+            raise PermanentError("refused")
+        return SimulatedEmbedder().encode_questions(questions)
+
+    monkeypatch.setattr(embedder, "encode_questions", refuse)
+    asked = [encoder.encode(question) for question in ("a", "too long", "b")]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [isinstance(outcome, PermanentError) for outcome in outcomes] == [False, True, False]
+
+
+async def test_its_end_is_the_encoders(embedder):
+    encoder = QuestionEncoder(lambda: embedder)
+    await encoder.start()
+    await encoder.stop()
+    assert embedder.closed
 
 
 async def test_a_question_that_is_given_up_does_not_hold_up_the_others(encoder, embedder):

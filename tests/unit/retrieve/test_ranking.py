@@ -6,7 +6,7 @@ import pytest
 from contracts.queries import SearchMode
 from contracts.settings import Fusion
 from tests.unit.retrieve.making import candidate, unit
-from workers.retrieve.ranking import rank
+from workers.retrieve.ranking import distinct, rank, reordered
 
 QUESTION = unit(1, 0)
 
@@ -42,6 +42,19 @@ def test_the_closest_sentence_decides_between_passages_that_are_equally_close():
 def test_sentences_without_known_similarity_are_passed_on_all_the_same():
     found = ranked("one", None, [candidate("One. Two.", keyword_score=1.0, sentences=((0, 4), (5, 9)))])
     assert [(s.start, s.end, s.similarity) for s in found[0].sentences] == [(0, 4, None), (5, 9, None)]
+
+
+def test_sentences_that_were_not_encoded_leave_the_judgement_to_the_passage():
+    candidates = [
+        candidate("One.", document_id=name, similarity=similarity, sentences=((0, 4),), sentence_vectors=vectors)
+        for name, similarity, vectors in (
+            ("encoded", 0.5, np.stack([unit(1, 2)])),
+            ("bare", 0.9, np.zeros((1, 2), dtype=np.float32)),
+        )
+    ]
+    found = ranked("question", QUESTION, candidates, mode=SearchMode.VECTOR)
+    assert [p.document_id for p in found] == ["bare", "encoded"]
+    assert [s.similarity for s in found[0].sentences] == [None]
 
 
 def test_keywords_alone_decide_for_a_question_that_the_encoder_does_not_serve():
@@ -86,3 +99,18 @@ def test_of_copies_the_same_document_is_shown_for_every_passage():
         for document_id in ("b", "a")
     ]
     assert {p.document_id for p in ranked("bees", QUESTION, candidates, top_k=3)} == {"a"}
+
+
+def test_a_new_order_leaves_the_scores_at_their_places():
+    passages = ranked(
+        "bee", None, [candidate(f"bee {i}", document_id=f"d{i}", keyword_score=9.0 - i) for i in range(3)]
+    )
+    found = reordered(passages, np.array([0.1, 0.7, 0.7]))
+    assert [p.document_id for p in found] == ["d1", "d2", "d0"]
+    assert [p.score for p in found] == [p.score for p in passages]
+
+
+def test_what_is_worth_reordering_ends_at_the_first_repeated_text():
+    passages = ranked("bee", None, [candidate(text, ordinal=i, keyword_score=9.0 - i) for i, text in enumerate("abca")])
+    assert [distinct(passages, most) for most in (2, 3, 9)] == [2, 3, 3]
+    assert distinct([], 9) == 0

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from contracts.queries import Filters, QueryRequest, SearchMode
+from contracts.queries import Condition, Filters, QueryRequest, SearchMode
+from contracts.settings import Fusion
 from tests.unit.retrieve.making import candidate, record, unit
 from workers.retrieve.searcher import LEAST_REACH, Searcher
 
@@ -36,7 +40,7 @@ def encoded():
 
 @pytest.fixture
 def searcher(index, encoded):
-    async def encode(question):
+    async def encode(_, question):
         encoded.append(question)
         return unit(1, 0)
 
@@ -76,7 +80,7 @@ async def test_more_is_fetched_than_asked_for(searcher, index, top_k, reach):
 
 
 async def test_tenant_and_filters_reach_the_index(searcher, index):
-    filters = Filters(document_ids=("d",), metadata={"year": ("2024",)})
+    filters = Filters(document_ids=("d",), metadata={"year": Condition(any_of=("2024",))})
     await searcher.search(QueryRequest(tenant="acme", query="bee", filters=filters))
     assert (index.searches[0]["tenant"], index.searches[0]["filters"]) == ("acme", filters)
 
@@ -90,3 +94,94 @@ async def test_every_stage_is_timed(searcher):
 async def test_nothing_found_is_no_passages(searcher, index):
     index.rows = ()
     assert (await searcher.search(QueryRequest(query="bee"))).passages == ()
+
+
+class LastFirst:
+    """Reranks: the last becomes the first. Remembers what it was asked; leaves it out when told."""
+
+    window = 4
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, object]] = []
+        self.left_out = False
+
+    async def scores(self, query, texts, *, left_s, answered):
+        self.asked.append({"query": query, "texts": list(texts), "left_s": left_s, "answered": answered})
+        return None if self.left_out else np.arange(len(texts), dtype=float)
+
+
+@pytest.fixture
+def reranking():
+    return LastFirst()
+
+
+@pytest.fixture
+def reranked(index, reranking):
+    async def encode(_, question):
+        return unit(1, 0)
+
+    return Searcher(encode, index, OpenLedger(), scripts=frozenset({"latin"}), reranking=reranking)
+
+
+def ordinals(found):
+    return [passage.ordinal for passage in found.passages]
+
+
+async def test_the_best_candidates_are_reranked_and_the_others_follow(reranked):
+    found = await reranked.search(QueryRequest(query="bee", top_k=9))
+    assert ordinals(found) == [3, 2, 1, 0, 4, 5, 6, 7, 8]
+    scores = [passage.score for passage in found.passages]
+    assert scores == sorted(scores, reverse=True)
+    assert "rerank" in found.timings_ms
+    assert "rerank_skipped" not in found.timings_ms
+
+
+async def test_a_candidate_beyond_the_top_may_be_reranked_into_it(reranked):
+    assert ordinals(await reranked.search(QueryRequest(query="bee", top_k=2))) == [3, 2]
+
+
+async def test_the_reranker_sees_question_texts_and_what_time_is_left(reranked, reranking, index):
+    index.rows = tuple(replace(row, heading="Bees › Dances") for row in index.rows)
+    await reranked.search(QueryRequest(query="bee", generate=False), left_s=7.0)
+    (asked,) = reranking.asked
+    assert (asked["query"], asked["answered"]) == ("bee", False)
+    assert asked["texts"][0] == "Bees › Dances\nbee 0"
+    assert 6.0 < asked["left_s"] <= 7.0
+
+
+async def test_what_is_not_reranked_is_told_and_in_its_order(reranked, reranking):
+    reranking.left_out = True
+    found = await reranked.search(QueryRequest(query="bee", top_k=5))
+    assert ordinals(found) == [0, 1, 2, 3, 4]
+    assert found.timings_ms["rerank_skipped"] == 1.0
+
+
+async def test_repeated_texts_stay_last(reranked, index):
+    index.rows = tuple(
+        candidate(text, ordinal=i, similarity=0.5, keyword_score=9.0 - i) for i, text in enumerate(["a", "b", "a", "c"])
+    )
+    assert ordinals(await reranked.search(QueryRequest(query="bee"))) == [3, 1, 0, 2]
+
+
+async def test_a_single_passage_has_one_order(reranked, reranking, index):
+    index.rows = index.rows[:1]
+    found = await reranked.search(QueryRequest(query="bee"))
+    assert ordinals(found) == [0]
+    assert reranking.asked == []
+    assert "rerank_skipped" not in found.timings_ms
+
+
+async def test_as_many_candidates_are_asked_of_the_index_as_are_reranked(reranked, reranking, index):
+    reranking.window = 50
+    await reranked.search(QueryRequest(query="bee"))
+    assert index.searches[0]["limit"] == 50
+
+
+async def test_another_order_counts_from_the_next_search_on(searcher, index):
+    question = QueryRequest(query="Where is the bee?")
+    before = [passage.score for passage in (await searcher.search(question)).passages]
+    searcher.order(fusion=Fusion.RECIPROCAL_RANK, reranking=None)
+    by_ranks = [passage.score for passage in (await searcher.search(question)).passages]
+    searcher.order(fusion=Fusion.CONVEX, reranking=None)
+    assert by_ranks != before
+    assert [passage.score for passage in (await searcher.search(question)).passages] == before

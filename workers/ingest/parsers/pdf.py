@@ -53,12 +53,16 @@ def _without_text(document: pdfium.PdfDocument) -> DocumentError:
     if any(_has_image(document[number]) for number in range(len(document))):
         return DocumentError(
             ErrorCode.IMAGE_ONLY,
-            f"The PDF has {len(document)} pages but no text, only images. "
+            f"The PDF has {_pages(document)} but no text, only images. "
             "Run text recognition (OCR) on it and upload the result.",
         )
     return DocumentError(
-        ErrorCode.EMPTY, f"The PDF has {len(document)} pages and nothing on them. Upload one with text."
+        ErrorCode.EMPTY, f"The PDF has {_pages(document)} without text or images. Upload one with text."
     )
+
+
+def _pages(document: pdfium.PdfDocument) -> str:
+    return "1 page" if len(document) == 1 else f"{len(document)} pages"
 
 
 def _has_image(page: pdfium.PdfPage) -> bool:

@@ -9,9 +9,9 @@ from functools import partial
 
 from contracts import subjects, topology
 from contracts.documents import DocumentRecord, Failure, Generation, IngestRequest
-from contracts.errors import ErrorCode
+from contracts.errors import ErrorCode, WaggleError
 from contracts.identifiers import DEFAULT_TENANT, TOKEN
-from contracts.reconciliation import Remedy
+from contracts.reconciliation import ReconcileEvent, Remedy
 from messaging.batches import FinishedBatches
 from messaging.clock import BrokerClock
 from messaging.document_failures import DocumentFailures
@@ -37,7 +37,8 @@ class StalledDocuments:
     """Finds pending generations of which no message is left in a queue. A document that only waits is none.
 
     One that is being read or waits for it has its request in INGEST. Once that is gone all its batches were stored in
-    EMBED: up to the sequence at which that queue ends then. When its oldest batch lies beyond, none of them is left.
+    EMBED: up to the sequence at which that queue ends then. When its oldest batch lies beyond, none of them is left; but
+    batches may be put into that queue anew, which reconcilers tell.
     """
 
     name = "documents"
@@ -63,6 +64,7 @@ class StalledDocuments:
         self._asked: dict[str, _Asked] = {}
         self._batches_end: dict[str, int] = {}
         self._queue_made_at: datetime | None = None
+        self._heard = 0
 
     async def find(self) -> Sequence[Finding]:
         suspects, unreadable = await self._sorted()
@@ -94,7 +96,7 @@ class StalledDocuments:
             self._batches_end.clear()
             return set()
         made_at = await self._storage.created_at(topology.EMBED.name)
-        if made_at != self._queue_made_at:  # its sequences begin anew
+        if await self._batches_moved() or made_at != self._queue_made_at:  # its sequences begin anew
             self._queue_made_at = made_at
             self._batches_end.clear()
         end = await self._storage.last_sequence(topology.EMBED.name)
@@ -103,6 +105,14 @@ class StalledDocuments:
         if not oldest:
             return names
         return {name for name in names if self._batches_end[name] < oldest[0].sequence}
+
+    async def _batches_moved(self) -> bool:
+        """Whether any batch was put into its queue anew since this was asked last."""
+        moved, told = False, subjects.reconcile_event(Remedy.REDRIVE, "*")
+        async for stored in self._storage.every(topology.EVENTS.name, told, after=self._heard):
+            self._heard = stored.sequence
+            moved = moved or _moved_batch(stored.data)
+        return moved
 
     def _suspect(self, record: DocumentRecord) -> Generation | None:
         """The pending generation, if nothing was written about it lately."""
@@ -156,6 +166,13 @@ class StalledDocuments:
             message=f"Work on the document was begun {MOST_REDRIVES + 1} times and never finished: submit it again.",
         )
         await self._failures.fail(request, failure)
+
+
+def _moved_batch(event: bytes) -> bool:
+    try:
+        return ReconcileEvent.from_bytes(event).subject.startswith(f"message {topology.EMBED.name} ")
+    except WaggleError:
+        return True  # of a newer release: who knows
 
 
 def _unreadable(record: Unreadable) -> Finding:

@@ -9,8 +9,8 @@ from contracts.documents import DocumentRecord
 from contracts.reconciliation import Remedy
 from messaging.document_letters import DocumentLetters
 from messaging.ledger import DocumentLedger
+from messaging.records import with_records
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
-from workers.keeper.reconciliation.records import with_records
 
 
 class LettersOfTheDeleted:

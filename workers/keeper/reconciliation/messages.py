@@ -1,4 +1,4 @@
-"""Messages that lie in a work queue and are never delivered again."""
+"""Messages that lie in a work queue and are not delivered any more."""
 
 from __future__ import annotations
 
@@ -8,19 +8,27 @@ from functools import partial
 from contracts import topology
 from contracts.reconciliation import Remedy
 from messaging.broker import Broker
-from messaging.consumers import done_with
+from messaging.consumers import done_with, standing
 from messaging.deadletters import tenant_of_letter
+from messaging.errors import MessageTooLargeError, PublishRefusedError, StreamFullError
+from messaging.requeueing import Requeueing, was_requeued
 from messaging.storage import Storage, Stored
+from messaging.stranded import stranded
 from workers.keeper.exhaustion import Exhaustion
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
 
-READ_AT_ONCE = 4
-"""Messages may be large, and mostly the first one says that nothing is stranded."""
+AGAIN = (
+    "put into its queue anew, it was not brought to an end either: the process died each time, or the broker lost it"
+)
+REFUSED = "it was delivered no more, and could not be put into its queue anew"
 
 
 class StrandedMessages:
-    """Finds what a consumer is done with although the work queue still holds it: it was handed out as often as it may be,
-    and the broker's only word of it was not heard.
+    """Finds what a consumer is done with although the work queue still holds it.
+
+    Either it was handed out as often as it may be, and the broker's only word of it was not heard; or the broker lost what
+    it knew of it, as when its disk is full: that it was handed out, or that it is done. All work bears repetition, so it
+    is put into the queue anew, and only what comes to lie there again ends as a dead letter.
     """
 
     name = "messages"
@@ -31,6 +39,7 @@ class StrandedMessages:
         self._broker = broker
         self._storage = storage
         self._exhaustion = exhaustion
+        self._requeueing = Requeueing(broker, storage)
         self._consumers = [c for c in table.consumers if c.stream.retention is topology.Retention.WORK_QUEUE]
         self._rhythm = rhythm
         self.interval_s = rhythm.pause_s
@@ -42,20 +51,37 @@ class StrandedMessages:
         last = await done_with(self._broker, consumer)
         settled = self._broker.clock.now() - self._rhythm.settled
         found: list[Finding] = []
-        if last == 0:  # nothing was delivered yet, or whoever reads it will restore it
-            return found
-        async for stored in self._storage.every(consumer.stream.name, consumer.filter_subject, limit=READ_AT_ONCE):
-            if stored.sequence > last or len(found) == MOST_FINDINGS:
+        async for stored in stranded(self._storage, consumer, done_with=last):
+            if len(found) == MOST_FINDINGS:
                 break
             if stored.stored_at <= settled:
                 found.append(self._finding(consumer, stored))
         return found
 
     def _finding(self, consumer: topology.Consumer, stored: Stored) -> Finding:
+        again = was_requeued(stored)
         return Finding(
-            remedy=Remedy.DEAD_LETTER,
+            remedy=Remedy.DEAD_LETTER if again else Remedy.REDRIVE,
             subject=f"message {consumer.stream.name} {stored.sequence}",
-            reason=f"consumer {consumer.durable} is done with it, and it is still there",
+            reason=f"consumer {consumer.durable} is done with it, and it is still there{', for the second time' * again}",
             tenant=tenant_of_letter(stored.subject),
-            apply=partial(self._exhaustion.end_stranded, stored, consumer),
+            apply=partial(self._exhaustion.end_stranded, stored, consumer, AGAIN)
+            if again
+            else partial(self._hand_out_anew, stored, consumer),
         )
+
+    async def _hand_out_anew(self, stored: Stored, consumer: topology.Consumer) -> None:
+        """Put it into its queue anew. What cannot be stored there ends, and so does the one that makes room for others."""
+        try:
+            await self._requeueing.requeue(stored, consumer.stream.name)
+        except (PublishRefusedError, MessageTooLargeError) as error:
+            await self._exhaustion.end_stranded(stored, consumer, f"{REFUSED}: {error}")
+        except StreamFullError as error:
+            if await self._somebody_makes_room(consumer.stream):
+                raise
+            await self._exhaustion.end_stranded(stored, consumer, f"{REFUSED}: {error}")
+
+    async def _somebody_makes_room(self, stream: topology.Stream) -> bool:
+        """Whether any worker has, or will get, a message of this queue."""
+        standings = [await standing(self._broker, c) for c in self._consumers if c.stream.name == stream.name]
+        return any(found is None or found.pending or found.ack_pending for found in standings)

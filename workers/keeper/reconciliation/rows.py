@@ -14,9 +14,9 @@ from messaging.census import Census, GenerationKey, IndexCensus
 from messaging.document_failures import request_purge
 from messaging.generations import READ_ON
 from messaging.ledger import DocumentLedger, SupersededError, Unreadable
+from messaging.records import with_records
 from messaging.submissions import Submissions
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm, left_alone
-from workers.keeper.reconciliation.records import with_records
 
 MOST_UNRECORDED = 0.05
 """Above this share of rows without any record it is the ledger that is suspected, and nothing is done."""

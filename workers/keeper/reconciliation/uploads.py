@@ -13,11 +13,11 @@ from messaging.broker import Broker
 from messaging.document_failures import request_purge
 from messaging.generations import READ_ON
 from messaging.ledger import DocumentLedger, Unreadable
+from messaging.records import with_records
 from messaging.storage import Storage
 from messaging.upload_inventory import StoredPart, UploadInventory
 from messaging.uploads import Uploads
 from workers.keeper.reconciliation.finding import MOST_FINDINGS, Finding, Rhythm
-from workers.keeper.reconciliation.records import with_records
 
 MOST_UNRECORDED = 0.05
 FEW = 10

@@ -1,0 +1,33 @@
+"""Times and durations as people give them to commands, and as they are shown."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from cli.exits import CommandError, Exit
+from observability.notifications.configuration.durations import parse_duration
+
+
+def duration_of(text: str, option: str) -> timedelta:
+    """90m, 2h, 1d. Raises `CommandError` for what is none."""
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}", code=Exit.USAGE) from error
+    if not found:
+        raise CommandError(f"{option}: it has to be longer than nothing", code=Exit.USAGE)
+    return found
+
+
+def moment_of(text: str, option: str) -> datetime:
+    """An ISO 8601 time; without a zone it is this host's. Raises `CommandError` for what is none."""
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError) as error:
+        hint = "Give it like 2026-01-31T18:00, or with a zone like 2026-01-31T18:00Z."
+        raise CommandError(f"{option}: {text!r} is not a time", hint=hint, code=Exit.USAGE) from error
+
+
+def shown(moment: datetime | None) -> str:
+    """In this host's zone, to the second."""
+    return "" if moment is None else moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,1 @@
+"""What the users of a NATS server of your own may do."""

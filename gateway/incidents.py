@@ -1,0 +1,56 @@
+"""`/v1/incidents`: what happened, why the system acted or did not, and what comes next."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+from pydantic import AwareDatetime
+from starlette.responses import Response
+
+from contracts.identifiers import Token
+from contracts.incidents import MOST_INCIDENTS, IncidentsView, IncidentView
+from gateway import problems
+from gateway.backend import Connected
+from gateway.identity import Identified
+from gateway.openapi import refusals
+
+USUAL_SPAN: Final = timedelta(days=1)
+LONGEST_SPAN: Final = timedelta(days=31)
+
+router = APIRouter(prefix="/v1/incidents", tags=["recovery"])
+
+_TIME = "RFC 3339, or seconds since 1970."
+
+
+@router.get("", response_model=IncidentsView, responses=refusals(422, 503))
+async def list_incidents(
+    _: Identified,
+    backend: Connected,
+    since: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_INCIDENTS)] = 50,
+) -> Response:
+    """List the incidents that went on within the span, newest first: where each stands, and what comes next. It needs no
+    observer. Not `complete`: there were more than `limit`, or more to read than is read for one list.
+    """
+    now = backend.broker.clock.now()
+    begin = max(since or (until or now) - USUAL_SPAN, now - LONGEST_SPAN)
+    if until is not None and until <= begin:
+        raise problems.invalid("until: is not after since, or longer ago than anything is kept.")
+    listed = await backend.incidents.list(since=begin, until=until, limit=limit)
+    return Response(listed.model_dump_json(), media_type="application/json")
+
+
+@router.get("/{incident}", response_model=IncidentView, responses=refusals(404, 422, 503))
+async def show_incident(
+    _: Identified,
+    backend: Connected,
+    incident: Annotated[Token, Path(description="The incident's id.", examples=["9f86d081884c7d659a2feaa0c5"])],
+) -> Response:
+    """Show one whole: its timeline, with evidence and what was captured before something was done."""
+    found = await backend.incidents.find(incident)
+    if found is None:
+        raise problems.not_found(f"There is no incident {incident}, or it is not kept any more.")
+    return Response(found.model_dump_json(), media_type="application/json")

@@ -1,0 +1,123 @@
+"""`/v1/rules`, `/v1/figures`, `/v1/health`, `/v1/dependencies`, `/v1/diagnoses`, `/v1/fleet/metrics`: what the observer that leads
+says, as it says it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response
+
+from contracts.alert_views import RulesView
+from contracts.component_health import DependenciesView, HealthView
+from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
+from contracts.figures import FiguresView
+from contracts.observing import ErrorType, Parameters, RequestKind
+from gateway import problems
+from gateway.backend import Backend, Connected
+from gateway.identity import Identified
+from gateway.openapi import refusals
+from messaging.observing import Answer
+from observability.diagnosis import DiagnosisQuestion
+from observability.health import HealthQuestion
+
+TIMEOUT_S = 10.0
+_TIME = "RFC 3339, or seconds since 1970."
+
+router = APIRouter(prefix="/v1", tags=["observer"])
+
+
+@router.get("/rules", response_model=RulesView, responses=refusals(503))
+async def list_rules(_: Identified, backend: Connected) -> Response:
+    """List the groups of rules: health, last error, alerts, and what came of the last reading of their files."""
+    return forwarded(await asked(backend, RequestKind.RULES))
+
+
+@router.get("/figures", response_model=FiguresView, responses=refusals(503))
+async def show_figures(_: Identified, backend: Connected) -> Response:
+    """Show the key figures of the four layers with their status, and how much of the time each component was up."""
+    return forwarded(await asked(backend, RequestKind.FIGURES))
+
+
+@router.get("/diagnoses", response_model=DiagnosesView | DiagnosisHistoryView, responses=refusals(422, 503))
+async def list_diagnoses(
+    _: Identified,
+    backend: Connected,
+    at: Annotated[
+        str | None, Query(description=f"{_TIME} Of this time instead of now, as far as series reach.", max_length=64)
+    ] = None,
+    since: Annotated[
+        str | None, Query(description=f"{_TIME} The history instead: what went on then or later.", max_length=64)
+    ] = None,
+) -> Response:
+    """List what is wrong: causes with their evidence, how sure each is, and what might help; roots first.
+
+    With `since` the history, newest first.
+    """
+    parameters = {name: [text] for name, text in (("at", at), ("since", since)) if text}
+    try:
+        DiagnosisQuestion.of(parameters)
+    except ValueError as error:
+        raise problems.invalid(f"{error}.") from None
+    return forwarded(await asked(backend, RequestKind.DIAGNOSES, parameters))
+
+
+@router.get("/health", response_model=HealthView, responses=refusals(422, 503))
+async def show_health(
+    _: Identified,
+    backend: Connected,
+    since: Annotated[
+        str | None,
+        Query(description="RFC 3339, or seconds since 1970: also what has changed since then.", max_length=64),
+    ] = None,
+) -> Response:
+    """Show the health of the fleet and of each component, with what its instances say, what it needs, and what it suffers
+    from. Whether this gateway is ready is told by `/health/ready`.
+    """
+    parameters = {} if since is None else {"since": [since]}
+    try:
+        HealthQuestion.of(parameters)
+    except ValueError as error:
+        raise problems.invalid(f"{error}.") from None
+    return forwarded(await asked(backend, RequestKind.HEALTH, parameters))
+
+
+@router.get("/dependencies", response_model=DependenciesView, responses=refusals(503))
+async def show_dependencies(_: Identified, backend: Connected) -> Response:
+    """Show which component needs which others, by the topology and by what heartbeats say of backends."""
+    return forwarded(await asked(backend, RequestKind.DEPENDENCIES))
+
+
+@router.get("/fleet/metrics", response_class=Response, responses=refusals(422, 503))
+async def fleet_metrics(
+    _: Identified,
+    backend: Connected,
+    format: Annotated[  # noqa: A002  (named as clients name it)
+        Literal["text", "json"], Query(description="Prometheus' text format, or JSON.")
+    ] = "text",
+) -> Response:
+    """The newest sample of every series of the fleet. A Prometheus that scrapes it sets `honor_labels`."""
+    return forwarded(await asked(backend, RequestKind.FLEET_METRICS, {"format": [format]}))
+
+
+async def asked(backend: Backend, kind: RequestKind, parameters: Parameters | None = None) -> Answer:
+    """What the observer answers; its refusals as problems. Raises `TransientError`, which is one of status 503."""
+    answer = await backend.observer.ask(kind, parameters, timeout_s=TIMEOUT_S)
+    if not answer.is_success:
+        raise _problem(*answer.problem())
+    return answer
+
+
+def forwarded(answer: Answer) -> Response:
+    return Response(answer.body, answer.status, media_type=answer.media_type)
+
+
+def _problem(kind: ErrorType, reason: str) -> problems.Problem:
+    if kind is ErrorType.NOT_FOUND:
+        return problems.not_found(reason)
+    if kind is ErrorType.INTERNAL:
+        return problems.Problem(500, problems.ProblemCode.INTERNAL, f"The observer failed: {reason}.")
+    if kind in {ErrorType.TIMEOUT, ErrorType.UNAVAILABLE}:
+        return problems.unavailable(f"The observer cannot say now: {reason}.")
+    return problems.invalid(f"{reason}.")

@@ -1,0 +1,79 @@
+"""The programs that the message API is shown with: plain NATS, no Waggle code, in two languages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.waggle import Waggle
+
+pytestmark = pytest.mark.timeout(1500)
+
+CLIENTS = Path(__file__).parents[3] / "docs" / "clients"
+QUESTION = "When does the ferry from Arnsby leave?"
+TIMEOUT_S = 120.0
+
+
+@pytest.fixture(scope="module")
+def ferry(waggle: Waggle, tmp_path_factory: pytest.TempPathFactory) -> None:
+    file = tmp_path_factory.mktemp("ferry") / "ferry.txt"
+    file.write_text("The ferry from Arnsby leaves at twenty past seven in the evening.", encoding="utf-8")
+    waggle("ingest", str(file))
+
+
+@pytest.fixture(scope="module")
+def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy with its one dependency installed from the lock file."""
+    npm = shutil.which("npm")
+    if npm is None:
+        reason = "npm is not installed (Debian: apt-get install nodejs npm)"
+        if os.environ.get("WAGGLE_REQUIRE_ENGINES"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    folder = tmp_path_factory.mktemp("node")
+    for name in ("ask.mjs", "package.json", "package-lock.json"):
+        shutil.copy(CLIENTS / "node" / name, folder)
+    run([npm, "ci", "--no-audit", "--no-fund"], folder=folder)
+    return folder
+
+
+def run(
+    command: list[str], *, folder: Path, code: int = 0, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr or done.stdout
+    return done
+
+
+def test_the_python_client_prints_a_cited_answer(waggle: Waggle, ferry: None) -> None:
+    command = [sys.executable, "ask.py", QUESTION]
+    said = run(command, folder=CLIENTS / "python", environment={"WAGGLE_NATS_URL": waggle.nats_url}).stdout
+
+    assert said.split("[1] ferry.txt")[0].count("twenty past seven") == 1
+    assert "[1] ferry.txt" in said
+
+
+def test_the_node_client_prints_a_cited_answer(waggle: Waggle, ferry: None, node_client: Path) -> None:
+    command = ["node", "ask.mjs", QUESTION]
+    said = run(command, folder=node_client, environment={"WAGGLE_NATS_URL": waggle.nats_url}).stdout
+
+    assert said.split("[1] ferry.txt")[0].count("twenty past seven") == 1
+    assert "[1] ferry.txt" in said
+
+
+def test_the_node_client_says_how_it_is_used(node_client: Path) -> None:
+    assert "usage" in run(["node", "ask.mjs"], folder=node_client, code=2).stderr

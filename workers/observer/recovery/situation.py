@@ -1,0 +1,83 @@
+"""The picture of the fleet that is decided about, put together of what is heard, asked and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from contracts.endpoint_reports import EndpointState, ServedModelKind
+from contracts.errors import WaggleError
+from contracts.runtime_config import ConfigRevision, EndpointClass
+from messaging.broker import Broker
+from messaging.configuration import ConfigBook
+from messaging.endpoints import EndpointDesk
+from messaging.recovery.pausing import PauseFollower
+from observability.notifications import Silences
+from observability.recovery import BackendFacts, ConfigFacts, Episode, Situation
+from observability.recovery.observed import instances_of, services_of
+from workers.observer.intake import Intake
+from workers.observer.recovery.platform import PlatformEye
+
+GENERATOR: Final = "generator"
+
+
+class FleetPicture:
+    """Asks for little: endpoints are asked for only where something is wrong."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        intake: Intake,
+        silences: Silences,
+        pause: PauseFollower,
+        eye: PlatformEye,
+        desk: EndpointDesk,
+    ) -> None:
+        self._broker = broker
+        self._intake = intake
+        self._silences = silences
+        self._pause = pause
+        self._eye = eye
+        self._desk = desk
+        self._book = ConfigBook(broker)
+
+    async def now(self, episodes: Mapping[str, Episode], *, backends: bool) -> Situation:
+        """The fleet as it is. Raises `PauseUnknownError`, and what reading the configuration raises: then nothing is to be
+        acted upon.
+        """
+        pause = self._pause.current
+        revision = await self._book.current()
+        heard, places = self._intake.heard(), await self._eye.look()
+        return Situation(
+            connected=self._broker.is_connected,
+            hears=heard.hears,
+            instances=instances_of(heard.processes, waiting=heard.waiting, platform=places.instances),
+            services=services_of(heard.processes, running=places.running, possible=places.possible),
+            backends=await self._backends(revision) if backends else {},
+            config=_config(revision),
+            silences=self._silences.in_force(self._broker.clock.now()),
+            pause=pause,
+            episodes=episodes,
+        )
+
+    async def _backends(self, revision: ConfigRevision | None) -> dict[str, BackendFacts]:
+        """Of the generator, which alone can be switched over by the configuration."""
+        found = False
+        with suppress(WaggleError):  # nobody tells: then there is no standby to rely on
+            survey = await self._desk.survey()
+            found = any(
+                stats.standby and stats.state is EndpointState.HEALTHY
+                for report in survey.reports
+                if report.kind is ServedModelKind.GENERATOR
+                for stats in report.endpoints
+            )
+        active = revision is not None and revision.values.active_endpoints is EndpointClass.STANDBY
+        return {GENERATOR: BackendFacts(service="generate", standby_available=found, standby_active=active)}
+
+
+def _config(revision: ConfigRevision | None) -> ConfigFacts:
+    if revision is None:
+        return ConfigFacts()
+    previous = None if revision.restores is not None else revision.number - 1
+    return ConfigFacts(current=revision.number, previous=previous, changed_at=revision.created_at)
