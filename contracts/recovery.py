@@ -134,6 +134,8 @@ class RecoveryDecision(Message):
     token: int = Field(ge=0)
     next_at: AwareDatetime | None = None
     """When the next step may follow, where that is known."""
+    returns: Token | None = None
+    """The earlier decision whose action is taken back, now that what it was for has long been over."""
 
     @model_validator(mode="after")
     def _withheld_by_something(self) -> Self:
@@ -214,6 +216,8 @@ class RecoveryResult(Message):
     detail: Reason
     captured: str = ""
     """What was kept of the target before: the tail of its log, its stacks, its consumer's state."""
+    replicas: int | None = Field(default=None, ge=0)
+    """Of scale_up and scale_down that were done: how many run since then."""
     began_at: AwareDatetime
     token: int = Field(ge=0)
 

@@ -48,6 +48,13 @@ def standby_available(proposal: Proposal, situation: Situation, _: Limits) -> Fa
     return f"the standby of {proposal.target.name} is used already" if backend.standby_active else None
 
 
+def first_choice_available(proposal: Proposal, situation: Situation, _: Limits) -> Failure:
+    backend = situation.backends.get(proposal.target.name)
+    if backend is None or not backend.first_choice_available:
+        return f"the first choice of {proposal.target.name} does not work yet"
+    return None if backend.standby_active else f"the standby of {proposal.target.name} is not used any more"
+
+
 def config_changed(proposal: Proposal, situation: Situation, limits: Limits) -> Failure:
     config = situation.config
     if config.previous is None or config.changed_at is None:
@@ -80,14 +87,21 @@ def standby_active(action: Action, situation: Situation) -> Failure:
     return None if backend is not None and backend.standby_active else f"{action.target.name} uses no standby"
 
 
+def first_choice_active(action: Action, situation: Situation) -> Failure:
+    backend = situation.backends.get(action.target.name)
+    return f"{action.target.name} still uses its standby" if backend is not None and backend.standby_active else None
+
+
 BEFORE: Final[Mapping[PreCheck, Callable[[Proposal, Situation, Limits], Failure]]] = {
     PreCheck.CAPACITY_LEFT: capacity_left,
     PreCheck.WITHIN_BOUNDS: within_bounds,
     PreCheck.STANDBY_AVAILABLE: standby_available,
+    PreCheck.FIRST_CHOICE_AVAILABLE: first_choice_available,
     PreCheck.CONFIG_CHANGED: config_changed,
     PreCheck.CACHE_IN_USE: cache_in_use,
 }
 AFTER: Final[Mapping[PostCheck, Callable[[Action, Situation], Failure]]] = {
     PostCheck.INSTANCE_READY: instance_ready,
     PostCheck.STANDBY_ACTIVE: standby_active,
+    PostCheck.FIRST_CHOICE_ACTIVE: first_choice_active,
 }

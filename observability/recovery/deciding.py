@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,7 @@ from observability.recovery.past import Past, command_id
 from observability.recovery.platform_watch import left_to_platform, missing
 from observability.recovery.policy import Limits, Policy, Rung
 from observability.recovery.proposal import Case, Objection, Proposal, Then
+from observability.recovery.returning import returns
 from observability.recovery.safeguards import SafeguardCheck, standard_safeguards
 from observability.recovery.situation import Situation
 from observability.recovery.targets import targets_of
@@ -63,6 +64,10 @@ class Decider:
                 holds = decision or judgement.told(case.incident, known)[-1]
             if holds is not None:
                 standing.append(holds)
+        for decision, is_new in self._taken_back(diagnoses, situation, known, now=now, token=token):
+            standing.append(decision)
+            if is_new:
+                news.append(decision)
         return Decided(news=tuple(news), standing=tuple(standing))
 
     def command(
@@ -87,7 +92,7 @@ class Decider:
             target=decision.target,
             replicas=_replicas(decision.action, decision.target, situation, self._policy.limits),
             revision=_revision(decision.action, situation),
-            standby=True if decision.action is RecommendedAction.FAILOVER else None,
+            standby=decision.returns is None if decision.action is RecommendedAction.FAILOVER else None,
             reason=decision.why,
             token=token,
             expires_at=expires_at,
@@ -95,6 +100,23 @@ class Decider:
             created_at=now,
             principal=OBSERVER,
         )
+
+    def _taken_back(
+        self, diagnoses: DiagnosesView, situation: Situation, known: Past, *, now: datetime, token: int
+    ) -> Iterator[tuple[RecoveryDecision, bool]]:
+        """What holds about each action that is due to be taken back, and whether that is new; `known` learns of it."""
+        for proposal in list(returns(self._policy, diagnoses, situation, known, now)):
+            objection = self._objection(proposal, situation, known)
+            if objection is None:
+                judgement = self._permitted(proposal, known)
+            else:
+                judgement = Judgement.withheld(proposal, replace(objection, then=Then.WAIT))
+            decision = judgement.decision(proposal.case, known, token=token)
+            if decision is not None:
+                known.take(decision)
+                yield decision, True
+            else:
+                yield judgement.told(proposal.case.incident, known)[-1], False
 
     def _judge(self, case: Case, situation: Situation, past: Past) -> Iterator[Judgement]:
         acts = past.of_incident(case.incident)

@@ -81,6 +81,7 @@ class Judgement:
             evidence=_newest_first(diagnosis)[:LONGEST_EVIDENCE],
             token=token,
             next_at=self.next_at,
+            returns=case.returns,
             created_at=case.now,
             principal=OBSERVER,
         )

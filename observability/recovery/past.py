@@ -66,6 +66,11 @@ class Action:
         return self.verified in {None, Verified.UNKNOWN}
 
     @property
+    def is_return(self) -> bool:
+        """Whether it takes an earlier one back."""
+        return self.decision.returns is not None
+
+    @property
     def was_refused(self) -> bool:
         """Nothing was done, so that it may be tried again."""
         return self.outcome is CommandOutcome.REFUSED

@@ -26,6 +26,8 @@ class PreCheck(StrEnum):
     """One more, or one less, is within `replicas`, and the platform has room for it."""
     STANDBY_AVAILABLE = "standby_available"
     """There is a standby that is not used yet."""
+    FIRST_CHOICE_AVAILABLE = "first_choice_available"
+    """What the standby stands in for works again. Only for going back, which no rung names."""
     CONFIG_CHANGED = "config_changed"
     """There is a revision to go back to, and the present one was set shortly before the cause began."""
     CACHE_IN_USE = "cache_in_use"
@@ -38,6 +40,8 @@ class PostCheck(StrEnum):
     INSTANCE_READY = "instance_ready"
     """The instance is heard again, and ready."""
     STANDBY_ACTIVE = "standby_active"
+    FIRST_CHOICE_ACTIVE = "first_choice_active"
+    """Only for going back, which no rung names."""
 
 
 PRE_CHECKS: Final = {
@@ -147,6 +151,8 @@ class Limits(Part):
     most_replicas: int = Field(default=4, ge=1, le=MOST_REPLICAS)
     flapping_window: Span = timedelta(minutes=15)
     """Within it no action is followed by its opposite on the same target."""
+    return_after: Span = timedelta(minutes=30)
+    """So long a cause has to be gone before what was only meant for a while is taken back; each time within a day doubles it."""
     settling: Span = timedelta(seconds=30)
     """A service of which somebody has started an instance is left alone for so long."""
     starting_patience: Span = timedelta(minutes=5)
@@ -165,6 +171,8 @@ class Limits(Part):
     def _bounds(self) -> Self:
         if self.least_replicas > self.most_replicas:
             raise ValueError("least_replicas is more than most_replicas")
+        if self.return_after < self.flapping_window:
+            raise ValueError("return_after is shorter than flapping_window, within which nothing is taken back")
         return self
 
     @property
@@ -191,6 +199,9 @@ class Policy(Part):
 
     def ladder(self, cause: Cause) -> tuple[Rung, ...]:
         return self.ladders.get(cause, ())
+
+    def rung(self, cause: Cause, action: RecommendedAction) -> Rung | None:
+        return next((rung for rung in self.ladder(cause) if rung.action is action), None)
 
     def scaled(self, factor: float) -> Policy:
         """All times multiplied, for tests and campaigns. Raises `ValueError` unless `factor` is above 0."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from contracts.diagnoses import Cause, Diagnosis, RecommendedAction
+from contracts.identifiers import derived_id
 from contracts.incidents import incident_id
 from contracts.recovery import Safeguard, Target
 from observability.recovery.policy import Rung
@@ -20,6 +21,8 @@ class Case:
     related: tuple[Diagnosis, ...] = ()
     began_at: datetime
     now: datetime
+    returns: str | None = None
+    """The decision that is taken back, where the cause is over; then that is an incident of its own."""
 
     @property
     def cause(self) -> Cause:
@@ -27,6 +30,8 @@ class Case:
 
     @property
     def incident(self) -> str:
+        if self.returns is not None:
+            return derived_id("return", self.returns)
         return incident_id(self.diagnosis.fingerprint, self.began_at)
 
 
@@ -46,6 +51,10 @@ class Proposal:
     @property
     def now(self) -> datetime:
         return self.case.now
+
+    @property
+    def is_return(self) -> bool:
+        return self.case.returns is not None
 
 
 class Then(StrEnum):

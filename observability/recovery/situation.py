@@ -65,6 +65,8 @@ class BackendFacts:
     service: str
     standby_available: bool
     standby_active: bool
+    first_choice_available: bool = False
+    """Whether what the standby stands in for works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from observability.recovery.checks import AFTER
 from observability.recovery.judgement import OBSERVER
 from observability.recovery.past import Action, Past, command_id
 from observability.recovery.policy import Policy, Rung
+from observability.recovery.returning import return_of
 from observability.recovery.situation import Situation
 
 
@@ -88,9 +89,13 @@ class Verifier:
         return None  # it went lately, and has to stay away
 
     def _step(self, act: Action) -> Rung:
-        ladder = self._policy.ladder(act.decision.cause)
-        same = [step for step in ladder if step.action is act.decision.action]
-        return same[0] if same else Rung(action=act.decision.action, mode=act.decision.mode)
+        decision = act.decision
+        step = (
+            return_of(decision.cause, decision.action, self._policy)
+            if act.is_return
+            else self._policy.rung(decision.cause, decision.action)
+        )
+        return step or Rung(action=decision.action, mode=decision.mode)
 
     def _done_at(self, act: Action) -> datetime:
         """Without a result it may have been done until the order expired."""

@@ -117,6 +117,7 @@ class TestWhatIsDone:
         result = await order(Act.SCALE_UP, "embed", "embed", replicas=3)
 
         assert (result.outcome, result.detail) == (DONE, "embed: 2 → 3; started embed-3")
+        assert result.replicas == 3
 
     async def test_fewer_instances_run_where_one_that_stays_is_ready(
         self, broker: Broker, nats_server, tmp_path: Path, platform: MemoryPlatform, table: Topology, order: Orders
@@ -134,6 +135,7 @@ class TestWhatIsDone:
         result = await order(Act.SCALE_UP, "embed", "embed", replicas=2)
 
         assert (result.outcome, result.detail) == (DONE, "embed: 2 → 2; it was so already")
+        assert result.replicas == 2
 
     async def test_the_standby_is_asked_first_and_the_change_is_attributed(
         self, operator, order: Orders, broker: Broker

@@ -132,6 +132,7 @@ class Operator:
             outcome=outcome,
             detail=done.detail[:LONGEST_DETAIL],
             captured=done.captured,
+            replicas=done.replicas,
             began_at=began_at,
             token=command.token,
             created_at=self._clock.now(),

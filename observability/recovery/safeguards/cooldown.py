@@ -9,11 +9,14 @@ from observability.recovery.situation import Situation
 
 
 class CoolingDown:
-    """The same action on the same target rests, longer after a success. What became of it is not known: it may have been one."""
+    """The same action on the same target rests, longer after a success. What became of it is not known: it may have been one.
+
+    Going to a standby and back are two actions.
+    """
 
     def check(self, proposal: Proposal, situation: Situation, past: Past) -> Objection | None:
         last = past.last(proposal.target, proposal.action)
-        if last is None:
+        if last is None or last.is_return is not proposal.is_return:
             return None
         cooldown = proposal.step.cooldown
         failed = last.outcome in {CommandOutcome.REFUSED, CommandOutcome.FAILED}

@@ -22,7 +22,10 @@ OPPOSITE: Final[Mapping[RecommendedAction, RecommendedAction]] = {
 
 
 class Flapping:
-    """Within `flapping_window` of an action its opposite is withheld; once it was, the action itself is, too."""
+    """Within `flapping_window` of an action its opposite is withheld; once it was, the action itself is, too.
+
+    What was taken back after a long quiet time may be done again at once: taking back waits longer each time.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._window = limits.flapping_window
@@ -35,7 +38,7 @@ class Flapping:
         done = [
             each
             for each in past.since(since)
-            if each.target.key == key and each.decision.action in {proposal.action, opposite}
+            if each.target.key == key and each.decision.action in {proposal.action, opposite} and not each.is_return
         ]
         undone = any(each.decision.action is opposite for each in done)
         if not done or not (undone or past.withheld(key, Safeguard.FLAPPING, since=since)):

@@ -20,6 +20,8 @@ class Unsure:
         if confidence < self._limits.least_confidence:
             why = f"it is {confidence:.2f} sure, and {self._limits.least_confidence:.2f} is needed"
             return Objection(safeguard=Safeguard.UNSURE, why=why)
+        if proposal.is_return:
+            return None  # that the trouble is over has been seen for long
         if proposal.action in self._limits.two_signals and signals(proposal, situation, self._limits) < 2:
             why = f"{proposal.action.value} needs two independent signals, and there is one"
             return Objection(safeguard=Safeguard.UNSURE, why=why, then=Then.NEXT_RUNG)

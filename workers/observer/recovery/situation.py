@@ -23,7 +23,7 @@ GENERATOR: Final = "generator"
 
 
 class FleetPicture:
-    """Asks for little: endpoints are asked for only where something is wrong."""
+    """Asks for little: endpoints are asked for only where something is wrong, or a standby stands in."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class FleetPicture:
             hears=heard.hears,
             instances=instances_of(heard.processes, waiting=heard.waiting, platform=places.instances),
             services=services_of(heard.processes, running=places.running, possible=places.possible),
-            backends=await self._backends(revision) if backends else {},
+            backends=await self._backends(revision) if backends or _uses_standby(revision) else {},
             config=_config(revision),
             silences=self._silences.in_force(self._broker.clock.now()),
             pause=pause,
@@ -63,17 +63,27 @@ class FleetPicture:
 
     async def _backends(self, revision: ConfigRevision | None) -> dict[str, BackendFacts]:
         """Of the generator, which alone can be switched over by the configuration."""
-        found = False
-        with suppress(WaggleError):  # nobody tells: then there is no standby to rely on
+        healthy = set[EndpointClass]()
+        with suppress(WaggleError):  # nobody tells: then there is none to rely on
             survey = await self._desk.survey()
-            found = any(
-                stats.standby and stats.state is EndpointState.HEALTHY
+            healthy = {
+                EndpointClass.STANDBY if stats.standby else EndpointClass.PRIMARY
                 for report in survey.reports
                 if report.kind is ServedModelKind.GENERATOR
                 for stats in report.endpoints
-            )
-        active = revision is not None and revision.values.active_endpoints is EndpointClass.STANDBY
-        return {GENERATOR: BackendFacts(service="generate", standby_available=found, standby_active=active)}
+                if stats.state is EndpointState.HEALTHY
+            }
+        facts = BackendFacts(
+            service="generate",
+            standby_available=EndpointClass.STANDBY in healthy,
+            standby_active=_uses_standby(revision),
+            first_choice_available=EndpointClass.PRIMARY in healthy,
+        )
+        return {GENERATOR: facts}
+
+
+def _uses_standby(revision: ConfigRevision | None) -> bool:
+    return revision is not None and revision.values.active_endpoints is EndpointClass.STANDBY
 
 
 def _config(revision: ConfigRevision | None) -> ConfigFacts:

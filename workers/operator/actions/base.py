@@ -16,6 +16,8 @@ class Done:
 
     detail: str
     captured: str = ""
+    replicas: int | None = None
+    """How many of a service run since then."""
 
 
 class Action(ABC):

@@ -87,5 +87,6 @@ async def _scaled(fleet: LiveFleet, command: RecoveryCommand) -> Done:
     changes = [f"started {', '.join(scaled.started)}"] if scaled.started else []
     changes += [f"stopped {', '.join(scaled.stopped)}"] if scaled.stopped else []
     return Done(
-        detail=f"{scaled.service}: {scaled.before} → {scaled.after}; {', '.join(changes) or 'it was so already'}"
+        detail=f"{scaled.service}: {scaled.before} → {scaled.after}; {', '.join(changes) or 'it was so already'}",
+        replicas=scaled.after,
     )
