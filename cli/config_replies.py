@@ -39,10 +39,10 @@ class Applied(Reply):
 
 
 class Key(Reply):
-    """A key that can be set, and the service that works by it."""
+    """A key that can be set, and the services that work by it."""
 
     key: str
-    service: str = ""
+    services: tuple[str, ...] = ()
     meaning: str = ""
 
 

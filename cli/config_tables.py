@@ -23,7 +23,9 @@ def overview(config: Config) -> Group:
     """What is set, since when and why, and who works by it."""
     keys = table("key", "value", "worked by", "meaning")
     for key in config.keys:
-        keys.add_row(key.key, value_shown(config.values.get(key.key)), Text(key.service, "dim"), key.meaning)
+        keys.add_row(
+            key.key, value_shown(config.values.get(key.key)), Text(", ".join(key.services), "dim"), key.meaning
+        )
     applied = table("service", "instance", "works by")
     for each in config.applied:
         applied.add_row(each.service, each.instance, _works_by(each.revision, config.number))

@@ -20,6 +20,9 @@ FACT_ENDPOINTS = "endpoints"
 """How many endpoints a worker spreads its requests over, of all its models; those without any do not tell it."""
 FACT_INDEX = "index"
 """Engine and name of the index that a worker uses, as `lancedb:chunks`."""
+FACT_INDEX_IN_RESERVE = "index_in_reserve"
+"""`ready` or `away`: whether the entrance to the index that a worker does not use could be used; those that know but one do not
+tell it."""
 FACT_CACHE = "cache"
 """What keeps the cache that a worker shares with others, `nats` or `redis`; those that share none do not tell it."""
 
@@ -28,6 +31,9 @@ FACT_CONFIG_REVISION = "config_revision"
 
 FACT_LEADS = "leads"
 """`yes` or `no`: whether this observer is the one that evaluates rules and tells of alerts."""
+
+READY = "ready"
+AWAY = "away"
 
 PROGRESS_CHECK = "progress"
 """The check by which a worker tells that it is stuck: it is of the worker itself, not of a backend."""

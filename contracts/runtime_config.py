@@ -23,7 +23,9 @@ Setting = bool | int | float | str
 
 
 class EndpointClass(StrEnum):
-    """Which of the endpoints of a model are asked first; the others only while none of those can be."""
+    """Which of the endpoints of a model are asked first, the others only while none of those can be; and at which of two
+    addresses the index is used.
+    """
 
     PRIMARY = "primary"
     STANDBY = "standby"
@@ -41,6 +43,11 @@ class RuntimeConfig(Value):
     active_endpoints: EndpointClass | None = Field(
         default=None,
         description="Which endpoints of the language model are asked first: primary, or standby.",
+        examples=["standby"],
+    )
+    active_index: EndpointClass | None = Field(
+        default=None,
+        description="At which address the index is used: primary, or standby (`WAGGLE_WEAVIATE_STANDBY_URL`).",
         examples=["standby"],
     )
     answer_sentences: AnswerSentences | None = Field(
@@ -93,18 +100,19 @@ class ConfigRefusedError(ValueError):
         self.faults = faults
 
 
-APPLIED_BY: Final[Mapping[str, str]] = {
-    "generator_max_tokens": "generate",
-    "generator_temperature": "generate",
-    "active_endpoints": "generate",
-    "answer_sentences": "generate",
-    "fusion": "retrieve",
-    "reranking": "retrieve",
-    "answer_cache": "retrieve",
-    "top_k": "gateway",
-    "max_pending_documents": "gateway",
+APPLIED_BY: Final[Mapping[str, tuple[str, ...]]] = {
+    "generator_max_tokens": ("generate",),
+    "generator_temperature": ("generate",),
+    "active_endpoints": ("generate",),
+    "active_index": ("retrieve", "embed"),
+    "answer_sentences": ("generate",),
+    "fusion": ("retrieve",),
+    "reranking": ("retrieve",),
+    "answer_cache": ("retrieve",),
+    "top_k": ("gateway",),
+    "max_pending_documents": ("gateway",),
 }
-"""The service that works by each key."""
+"""The services that work by each key; on behalf of the first one it is changed."""
 
 
 class ConfigRevision(Message):

@@ -113,7 +113,7 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _live_row(key: str, field: FieldInfo) -> str:
     example = json.dumps(field.examples[0]).strip('"') if field.examples else ""
-    return f"| `{key}` | {field.description} | `{key}={example}` | {APPLIED_BY[key]} |\n"
+    return f"| `{key}` | {field.description} | `{key}={example}` | {', '.join(APPLIED_BY[key])} |\n"
 
 
 def _default(field: FieldInfo) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator
@@ -31,6 +31,20 @@ class WeaviateSettings(Settings):
         description="Host of the gRPC port; unset takes that of the URL.",
         examples=["grpc.weaviate.example"],
     )
+    weaviate_standby_url: str | None = Field(
+        default=None,
+        description="Another HTTP address of the same cluster, as of another node or data centre, which is used instead when "
+        "the configuration says so (`active_index`), by recovery, too.",
+        examples=["https://weaviate-2.example"],
+    )
+    weaviate_standby_grpc_port: int | None = Field(
+        default=None, ge=1, le=65535, description="gRPC port there; unset takes the other one.", examples=[50051]
+    )
+    weaviate_standby_grpc_host: str | None = Field(
+        default=None,
+        description="Host of the gRPC port there; unset takes that of the URL.",
+        examples=["grpc.weaviate-2.example"],
+    )
     weaviate_api_key: ApiKey = Field(
         default=None, description="Weaviate's API key; unset connects without one.", examples=["…"]
     )
@@ -52,9 +66,11 @@ class WeaviateSettings(Settings):
         default=60.0, gt=0, description="How long Weaviate may take for a batch of writes.", examples=[60]
     )
 
-    @field_validator("weaviate_url")
+    @field_validator("weaviate_url", "weaviate_standby_url")
     @classmethod
-    def _is_an_address(cls, url: str) -> str:
+    def _is_an_address(cls, url: str | None) -> str | None:
+        if url is None:
+            return None
         url = url.strip()
         parts = urlsplit(url)
         if "@" in url:
@@ -74,7 +90,7 @@ class WeaviateSettings(Settings):
             raise ValueError("has a port that is no number from 1 to 65535")
         return bare
 
-    @field_validator("weaviate_grpc_host")
+    @field_validator("weaviate_grpc_host", "weaviate_standby_grpc_host")
     @classmethod
     def _is_a_host(cls, host: str | None) -> str | None:
         if host is not None and not _is_host(host.strip().strip("[]")):
@@ -82,6 +98,18 @@ class WeaviateSettings(Settings):
                 "must be a host alone, without scheme, port and path: the port is WAGGLE_WEAVIATE_GRPC_PORT"
             )
         return host.strip().strip("[]") if host else None
+
+    def at_standby(self) -> Self | None:
+        """The same settings with the standby's address in the place of the usual one; None: there is no standby."""
+        if self.weaviate_standby_url is None:
+            return None
+        return self.model_copy(
+            update={
+                "weaviate_url": self.weaviate_standby_url,
+                "weaviate_grpc_port": self.weaviate_standby_grpc_port or self.weaviate_grpc_port,
+                "weaviate_grpc_host": self.weaviate_standby_grpc_host,
+            }
+        )
 
 
 def _is_host(host: str | None) -> bool:

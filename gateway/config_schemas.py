@@ -100,10 +100,10 @@ class Applied(Wire):
 
 
 class KeyView(Wire):
-    """A key that can be set, and the service that works by it."""
+    """A key that can be set, and the services that work by it."""
 
     key: str
-    service: str
+    services: list[str]
     meaning: str
 
 
@@ -116,7 +116,8 @@ class ConfigView(RevisionView):
     @classmethod
     def with_fleet(cls, revision: ConfigRevision | None, members: list[Member]) -> Self:
         known = RevisionView.of(revision)
-        applied = [_applied(m) for m in members if m.alive and m.heartbeat.service in APPLIED_BY.values()]
+        appliers = {service for services in APPLIED_BY.values() for service in services}
+        applied = [_applied(m) for m in members if m.alive and m.heartbeat.service in appliers]
         return cls(**dict(known), applied=applied, keys=_keys())
 
 
@@ -131,6 +132,6 @@ def _applied(member: Member) -> Applied:
 
 def _keys() -> list[KeyView]:
     return [
-        KeyView(key=key, service=APPLIED_BY[key], meaning=field.description or "")
+        KeyView(key=key, services=list(APPLIED_BY[key]), meaning=field.description or "")
         for key, field in RuntimeConfig.model_fields.items()
     ]

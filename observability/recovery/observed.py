@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from contracts.diagnoses import DiagnosisHistoryView
-from contracts.health import FACT_CACHE, PROGRESS_CHECK, CheckStatus
+from contracts.health import FACT_CACHE, FACT_INDEX_IN_RESERVE, PROGRESS_CHECK, READY, CheckStatus
 from contracts.platforms import InstanceState
+from contracts.runtime_config import APPLIED_BY, EndpointClass, RuntimeConfig
 from observability.intake.processes import SeenProcess
-from observability.recovery.situation import Episode, InstanceFacts, ServiceFacts
+from observability.recovery.situation import BackendFacts, Episode, InstanceFacts, ServiceFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,22 @@ def services_of(
         )
         for name in sorted(living.keys() | running.keys())
     }
+
+
+def index_of(processes: Iterable[SeenProcess], config: RuntimeConfig) -> BackendFacts:
+    """The address of the index that is not used has to be reached by everybody who knows of one."""
+    told = [
+        seen.beat.facts[FACT_INDEX_IN_RESERVE]
+        for seen in processes
+        if seen.alive and FACT_INDEX_IN_RESERVE in seen.beat.facts
+    ]
+    ready = bool(told) and all(state == READY for state in told)
+    return BackendFacts(
+        service=APPLIED_BY["active_index"][0],
+        standby_available=ready,
+        standby_active=config.active_index is EndpointClass.STANDBY,
+        first_choice_available=ready,
+    )
 
 
 def episodes_of(history: DiagnosisHistoryView) -> dict[str, Episode]:

@@ -43,7 +43,7 @@ async def workers(broker: Broker) -> AsyncIterator[FakeWorkers]:
 async def test_nothing_is_set_at_first(gateway: Gateway) -> None:
     told = (await gateway.http.get("/v1/config")).json()
     assert (told["number"], told["values"], told["because"]) == (0, {}, None)
-    assert {key["key"]: key["service"] for key in told["keys"]} == APPLIED_BY
+    assert {key["key"]: tuple(key["services"]) for key in told["keys"]} == APPLIED_BY
     assert (await gateway.http.get("/v1/config/revisions")).json() == {"items": []}
     await works_by(gateway, 0)
 

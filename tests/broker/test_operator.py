@@ -148,6 +148,21 @@ class TestWhatIsDone:
         assert revision.values.given == {"active_endpoints": "standby"}
         assert (revision.principal, revision.because) == ("operator", "the first choice is away")
 
+    async def test_the_index_is_used_at_its_other_address_and_at_the_first_one_again(
+        self, operator, order: Orders, broker: Broker
+    ) -> None:
+        book = ConfigBook(broker)
+        there = await order(Act.FAILOVER, "index", "retrieve", standby=True)
+        revision = await book.current()
+        assert revision is not None
+        assert (there.outcome, revision.values.given) == (DONE, {"active_index": "standby"})
+        assert there.detail == "the index is used at its standby address: revision 1"
+
+        await order(Act.FAILOVER, "index", "retrieve", standby=False)
+        revision = await book.current()
+        assert revision is not None
+        assert revision.values.given == {"active_index": "primary"}
+
     async def test_an_earlier_revision_counts_again(self, operator, order: Orders, broker: Broker) -> None:
         book = ConfigBook(broker)
         await book.change({"top_k": 3}, principal="ada", because="a test")

@@ -11,7 +11,6 @@ from contracts import topology
 from contracts.documents import EmbedRequest, PurgeRequest
 from contracts.endpoint_reports import ServedModelKind
 from contracts.errors import PermanentError
-from contracts.health import FACT_INDEX
 from contracts.settings import EmbedSettings
 from messaging.app import WorkerApp
 from messaging.breaker import Probing
@@ -19,6 +18,7 @@ from messaging.caching.base import Cache
 from messaging.caching.check import tell_of_cache
 from messaging.caching.factory import build_cache
 from messaging.census import CensusOffice
+from messaging.configuration import ConfigDuty
 from messaging.delivery import Delivery
 from messaging.document_letters import DocumentLetters
 from messaging.events import Events
@@ -36,7 +36,7 @@ from workers.embed.upkeep import Upkeep
 from workers.encoding.base import Embedder
 from workers.encoding.factory import build_embedder, served_encoder
 from workers.endpoints.care import EndpointCare
-from workers.indexing.factory import build_index
+from workers.indexing.duty import IndexDuty
 from workers.indexing.guarded import GuardedIndex
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ def register(app: WorkerApp, parts: Parts, settings: EmbedSettings) -> None:
     app.background("index upkeep", parts.keep_up)
     app.background("index census", parts.tell_census)
     app.background("endpoints", parts.endpoints.run)
+    app.background("config", parts.config.run)
+    app.background("index in reserve", parts.index_duty.watch)
     tell_of_cache(app, settings, lambda: parts.cache)
 
     async def give_up(request: EmbedRequest, error: PermanentError) -> None:
@@ -112,6 +114,8 @@ class Parts:
         self._embedder = embedder
         self._served: ServedEncoder | None = None
         self.endpoints = EndpointCare(app)
+        self.config = ConfigDuty(app)
+        self.index_duty = IndexDuty(app, settings)
         self._encoder = EncodingThread(self._build_encoder)
         self._kept_s = kept_s
         self._encoder_breaker = app.breaker("encoder", lambda: require_plain(self._encoder), probing=ENCODER_PROBING)
@@ -123,14 +127,10 @@ class Parts:
     async def start(self) -> None:
         await self._care_for_endpoints()
         embedder = await self._encoder.start(self._encoder_breaker)
-        # In a thread, as the encoder is: importing an engine takes seconds, in which heartbeats go on.
-        self._bare_index = await asyncio.to_thread(
-            build_index, self._settings, embedder.identity, on_move=self._tell_index
-        )
-        self.index = GuardedIndex(self._bare_index, self._index_breaker)
+        self.index = await self.index_duty.open(embedder.identity, self._index_breaker)
         self._opened.push_async_callback(self.index.close)
-        await self.index.open()
         self._index_breaker.proved()
+        await self.config.take_up(self.index_duty.adjust)
         self.upkeep = Upkeep(self.index.optimize)
         broker = self._app.broker
         self.cache = build_cache(self._settings, broker)
@@ -171,13 +171,10 @@ class Parts:
     def _build_encoder(self) -> Embedder:
         return self._embedder() if self._embedder else build_embedder(self._settings, served=self._served)
 
-    def _tell_index(self, name: str) -> None:
-        self._app.tell(FACT_INDEX, f"{self._settings.index}:{name}")
-
     async def _count_nothing(self) -> None:
         """Whether the index answers. What is written on a rhythm would grow its versions without end."""
-        await self._bare_index.count_generation("default", "none", "none")
+        await self.index_duty.bare.count_generation("default", "none", "none")
 
     async def _write_nothing(self) -> None:
         """Whether the index can be written to: an index that is full or read-only still answers."""
-        await self._bare_index.delete_generation("default", "none", "none")
+        await self.index_duty.bare.delete_generation("default", "none", "none")

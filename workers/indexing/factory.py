@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from contracts.errors import PermanentError
+from contracts.runtime_config import EndpointClass
 from contracts.settings import IndexKind, IndexSettings
 from workers.encoding.base import EncoderIdentity
 from workers.indexing.base import VectorIndex
 from workers.indexing.current import CurrentIndex, told_to_nobody
+from workers.indexing.entrances import Entrance, TwoEntrances
 from workers.indexing.pointer import Site
+
+if TYPE_CHECKING:
+    from workers.indexing.weaviate_site import WeaviateSite
 
 
 def build_index(
@@ -22,6 +28,22 @@ def build_index(
     `on_move` is called with the name of the index that is used, first when it is opened.
     """
     return CurrentIndex(build_site(settings, settings.index), identity, on_move=on_move)
+
+
+def build_entrances(
+    settings: IndexSettings, identity: EncoderIdentity, *, active: EndpointClass, on_move: Callable[[str], None]
+) -> TwoEntrances | None:
+    """The index at its two addresses, not yet open; None: it has but one, and `build_index` makes it."""
+    beside = settings.at_standby() if settings.index is IndexKind.WEAVIATE else None
+    if beside is None:
+        return None
+    primary, standby = (_entrance(at, identity, on_move) for at in (settings, beside))
+    return TwoEntrances(primary, standby, active=active)
+
+
+def _entrance(settings: IndexSettings, identity: EncoderIdentity, on_move: Callable[[str], None]) -> Entrance:
+    site = _weaviate(settings)
+    return Entrance(site=site, index=CurrentIndex(site, identity, on_move=on_move))
 
 
 def build_site(settings: IndexSettings, kind: IndexKind) -> Site:
@@ -38,7 +60,7 @@ def _lancedb(settings: IndexSettings) -> Site:
     return LanceSite(settings.index_path)
 
 
-def _weaviate(settings: IndexSettings) -> Site:
+def _weaviate(settings: IndexSettings) -> WeaviateSite:
     try:
         from workers.indexing.weaviate_site import WeaviateSite
     except ModuleNotFoundError as error:

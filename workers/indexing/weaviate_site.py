@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weaviate.classes.config import Configure, DataType, Property
 
 from contracts.errors import PermanentError
+from contracts.identifiers import new_id
 from contracts.settings import IndexSettings
 from workers.encoding.base import EncoderIdentity
 from workers.indexing.base import VectorIndex
@@ -37,6 +38,8 @@ class WeaviateSite:
     """
 
     def __init__(self, settings: IndexSettings) -> None:
+        self.must_be: str | None = None
+        """The mark of the only site that this address may lead to; None: whichever is there, or a new one."""
         self._settings = settings
         self._name = settings.weaviate_collection + SUFFIX
         self._connection = Connection(settings.model_copy(update={"weaviate_collection": self._name}))
@@ -58,14 +61,22 @@ class WeaviateSite:
             await self._connection.open()
             if await self._exists(self._name):
                 await self._require_ours()
-            else:
+            elif self.must_be is None:
                 await self._create()
+            await self._require_expected()
         except DeniedError as error:
             await self._connection.close()
             raise PermanentError(str(error)) from error
         except BaseException:
             await self._connection.close()
             raise
+
+    async def mark(self) -> str | None:
+        """What no other site has, and the same at every address of one; None: nothing of Waggle is there, or it has none."""
+        if not await self._exists(self._name):
+            return None
+        config = await self._connection.ask(self._pointers.config.get)
+        return config.description or None
 
     async def pointer(self, key: str) -> Pointer:
         found: Any = await self._connection.ask(lambda: self._pointers.query.fetch_object_by_id(_id(key)))
@@ -132,15 +143,24 @@ class WeaviateSite:
                 f"current index: remove it, or give another name as WAGGLE_WEAVIATE_COLLECTION"
             )
 
+    async def _require_expected(self) -> None:
+        if self.must_be is not None and await self.mark() != self.must_be:
+            raise PermanentError(
+                f"{self.where} is not the Weaviate that holds the index: WAGGLE_WEAVIATE_URL and WAGGLE_WEAVIATE_STANDBY_URL have "
+                "to be addresses of one cluster"
+            )
+
     async def _create(self) -> None:
         kept = [
             Property(name=name, data_type=DataType.TEXT, index_filterable=False, index_searchable=False)
             for name in _PROPERTIES
         ]
         create = self._connection.client.collections.create
-        vectors = Configure.Vectors.self_provided()
+        vectors, mark = Configure.Vectors.self_provided(), new_id()
         try:
-            await self._connection.ask(lambda: create(self._name, properties=kept, vector_config=vectors), writes=True)
+            await self._connection.ask(
+                lambda: create(self._name, description=mark, properties=kept, vector_config=vectors), writes=True
+            )
         except AnsweredError:  # another process was first, or it truly failed
             if not await self._exists(self._name):
                 raise

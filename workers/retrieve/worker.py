@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
@@ -10,7 +9,6 @@ from typing import Any
 
 from contracts import topology
 from contracts.errors import PermanentError
-from contracts.health import FACT_INDEX
 from contracts.queries import Filters, QueryRequest
 from contracts.runtime_config import RuntimeConfig
 from contracts.settings import RerankerKind, RetrieveSettings
@@ -30,7 +28,7 @@ from messaging.ledger import DocumentLedger
 from messaging.query_replies import QueryReplies
 from messaging.stage_durations import StageDurations
 from workers.encoding.base import Embedder, EncoderIdentity, Vector
-from workers.indexing.factory import build_index
+from workers.indexing.duty import IndexDuty
 from workers.indexing.guarded import GuardedIndex
 from workers.retrieve.answering import Answering
 from workers.retrieve.conversations import CONDENSE_SKIPPED, Conversations
@@ -68,6 +66,7 @@ def register(app: WorkerApp, parts: Parts, *, concurrency: int) -> None:
     app.on_shutdown(parts.stop)
     app.background("endpoints", parts.models.care)
     app.background("config", parts.config.run)
+    app.background("index in reserve", parts.index_duty.watch)
     tell_of_cache(app, parts.settings, lambda: parts.cache)
 
     async def give_up(request: QueryRequest, error: PermanentError) -> None:
@@ -104,18 +103,14 @@ class Parts:
         app.probe(self._index_breaker, self._search)
         self._opened = AsyncExitStack()
         self.config = ConfigDuty(app)
+        self.index_duty = IndexDuty(app, settings)
 
     async def start(self) -> None:
         broker = self._app.broker
         self._opened.push_async_callback(self.models.stop)
         embedder, reranking = await self.models.start()
-        # In a thread, as the encoder is: importing an engine takes seconds, in which heartbeats go on.
-        self._bare_index = await asyncio.to_thread(
-            build_index, self._settings, embedder.identity, on_move=self._tell_index
-        )
-        self.index = GuardedIndex(self._bare_index, self._index_breaker)
+        self.index = await self.index_duty.open(embedder.identity, self._index_breaker)
         self._opened.push_async_callback(self.index.close)
-        await self.index.open()
         self.cancellations = Cancellations(broker)
         self._opened.push_async_callback(self.cancellations.stop)
         await self.cancellations.start()
@@ -185,6 +180,7 @@ class Parts:
         return known_answers
 
     def _adjust(self, config: RuntimeConfig) -> None:
+        self.index_duty.adjust(config)
         fusion = config.fusion or self._settings.fusion
         self._searcher.order(fusion=fusion, reranking=None if config.reranking is False else self._reranking)
         self._known_answers.adjust(
@@ -211,16 +207,13 @@ class Parts:
             "max_tokens": settings.encoder_max_tokens,
         }
 
-    def _tell_index(self, name: str) -> None:
-        self._app.tell(FACT_INDEX, f"{self._settings.index}:{name}")
-
     async def _look(self) -> None:
         """Whether the index answers."""
-        await self._bare_index.count_generation("default", "none", "none")
+        await self.index_duty.bare.count_generation("default", "none", "none")
 
     async def _search(self) -> None:
         """A search as questions do it, with a vector that was made at the start: the encoder has a probe of its own."""
-        await self._bare_index.search(_NOBODY, text=_WARM_UP, vector=self._vector, limit=1, filters=Filters())
+        await self.index_duty.bare.search(_NOBODY, text=_WARM_UP, vector=self._vector, limit=1, filters=Filters())
 
     async def _encode(self, _: str, question: str) -> Vector:
         return await self.models.encode(question)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
 
+from contracts.backends import GENERATOR, INDEX
 from contracts.endpoint_reports import EndpointState, ServedModelKind
 from contracts.errors import WaggleError
-from contracts.runtime_config import ConfigRevision, EndpointClass
+from contracts.runtime_config import ConfigRevision, EndpointClass, RuntimeConfig
 from messaging.broker import Broker
 from messaging.configuration import ConfigBook
 from messaging.endpoints import EndpointDesk
 from messaging.recovery.pausing import PauseFollower
 from observability.notifications import Silences
 from observability.recovery import BackendFacts, ConfigFacts, Episode, Situation
-from observability.recovery.observed import instances_of, services_of
+from observability.recovery.observed import index_of, instances_of, services_of
 from workers.observer.intake import Intake
 from workers.observer.recovery.platform import PlatformEye
-
-GENERATOR: Final = "generator"
 
 
 class FleetPicture:
@@ -54,36 +52,38 @@ class FleetPicture:
             hears=heard.hears,
             instances=instances_of(heard.processes, waiting=heard.waiting, platform=places.instances),
             services=services_of(heard.processes, running=places.running, possible=places.possible),
-            backends=await self._backends(revision) if backends or _uses_standby(revision) else {},
+            backends={
+                GENERATOR: await self._generator(revision, asked=backends),
+                INDEX: index_of(heard.processes, revision.values if revision else RuntimeConfig()),
+            },
             config=_config(revision),
             silences=self._silences.in_force(self._broker.clock.now()),
             pause=pause,
             episodes=episodes,
         )
 
-    async def _backends(self, revision: ConfigRevision | None) -> dict[str, BackendFacts]:
-        """Of the generator, which alone can be switched over by the configuration."""
-        healthy = set[EndpointClass]()
+    async def _generator(self, revision: ConfigRevision | None, *, asked: bool) -> BackendFacts:
+        """Its endpoints are surveyed when that is asked for, or while a standby stands in."""
+        active = revision is not None and revision.values.active_endpoints is EndpointClass.STANDBY
+        healthy = await self._healthy_endpoints() if asked or active else set[EndpointClass]()
+        return BackendFacts(
+            service="generate",
+            standby_available=EndpointClass.STANDBY in healthy,
+            standby_active=active,
+            first_choice_available=EndpointClass.PRIMARY in healthy,
+        )
+
+    async def _healthy_endpoints(self) -> set[EndpointClass]:
         with suppress(WaggleError):  # nobody tells: then there is none to rely on
             survey = await self._desk.survey()
-            healthy = {
+            return {
                 EndpointClass.STANDBY if stats.standby else EndpointClass.PRIMARY
                 for report in survey.reports
                 if report.kind is ServedModelKind.GENERATOR
                 for stats in report.endpoints
                 if stats.state is EndpointState.HEALTHY
             }
-        facts = BackendFacts(
-            service="generate",
-            standby_available=EndpointClass.STANDBY in healthy,
-            standby_active=_uses_standby(revision),
-            first_choice_available=EndpointClass.PRIMARY in healthy,
-        )
-        return {GENERATOR: facts}
-
-
-def _uses_standby(revision: ConfigRevision | None) -> bool:
-    return revision is not None and revision.values.active_endpoints is EndpointClass.STANDBY
+        return set()
 
 
 def _config(revision: ConfigRevision | None) -> ConfigFacts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.backends import GENERATOR
+from contracts.backends import GENERATOR, INDEX
 from contracts.recovery import RecoveryCommand
 from contracts.runtime_config import APPLIED_BY, ConfigRevision, EndpointClass
 from messaging.configuration import ConfigBook, NoSuchRevisionError, Written
@@ -14,12 +14,14 @@ from workers.operator.errors import Refusal, RefusedError
 from workers.operator.fleet import OPERATOR
 
 RUNTIME: Final = "runtime"
-ACTIVE_ENDPOINTS: Final = "active_endpoints"
+_SWITCHES: Final = {GENERATOR: "active_endpoints", INDEX: "active_index"}
+"""The key by which each backend goes to its standby and back."""
+_WHAT: Final = {GENERATOR: "{} endpoints are asked first", INDEX: "the index is used at its {} address"}
 _LONGEST_BECAUSE: Final = 1024
 
 
 class Failover(Action):
-    """Has the other endpoints of the language model asked first."""
+    """Has the other endpoints of the language model asked first, or the index used at its other address."""
 
     deadline_s = 30.0
 
@@ -27,11 +29,12 @@ class Failover(Action):
         self._book = book
 
     async def check(self, command: RecoveryCommand) -> Footprint:
-        if (command.target.name, command.target.service) != (GENERATOR, APPLIED_BY[ACTIVE_ENDPOINTS]):
+        switch = _SWITCHES.get(command.target.name)
+        if switch is None or command.target.service not in APPLIED_BY[switch]:
+            there = " and ".join(f"the {name} of {APPLIED_BY[key][0]}" for name, key in _SWITCHES.items())
             raise RefusedError(
                 Refusal.UNKNOWN_TARGET,
-                f"{command.target.name} of {command.target.service} has no standby: only the {GENERATOR} of "
-                f"{APPLIED_BY[ACTIVE_ENDPOINTS]} has",
+                f"{command.target.name} of {command.target.service} has no standby: only {there} may have one",
             )
         _require_unchanged(command, await self._book.current())
         return NOTHING_TAKEN
@@ -39,9 +42,11 @@ class Failover(Action):
     async def do(self, command: RecoveryCommand) -> Done:
         wanted = EndpointClass.STANDBY if command.standby else EndpointClass.PRIMARY
         written = await self._book.change(
-            {ACTIVE_ENDPOINTS: wanted.value}, principal=OPERATOR, because=command.reason[:_LONGEST_BECAUSE]
+            {_SWITCHES[command.target.name]: wanted.value},
+            principal=OPERATOR,
+            because=command.reason[:_LONGEST_BECAUSE],
         )
-        return Done(detail=f"{wanted.value} endpoints are asked first: {_said(written)}")
+        return Done(detail=f"{_WHAT[command.target.name].format(wanted.value)}: {_said(written)}")
 
 
 class Rollback(Action):

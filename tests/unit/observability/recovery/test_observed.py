@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import pytest
+
 from contracts.diagnoses import Diagnosis, DiagnosisHistoryView, EpisodeView
-from contracts.health import FACT_CACHE, PROGRESS_CHECK, BackendCheck, CheckStatus, Heartbeat, ProcessState
+from contracts.health import (
+    AWAY,
+    FACT_CACHE,
+    FACT_INDEX_IN_RESERVE,
+    PROGRESS_CHECK,
+    READY,
+    BackendCheck,
+    CheckStatus,
+    Heartbeat,
+    ProcessState,
+)
 from contracts.platforms import InstanceState
+from contracts.runtime_config import EndpointClass, RuntimeConfig
 from observability.intake.processes import SeenProcess
 from observability.recovery import Episode, ServiceFacts
-from observability.recovery.observed import PlatformView, episodes_of, instances_of, services_of
+from observability.recovery.observed import PlatformView, episodes_of, index_of, instances_of, services_of
 from tests.unit.observability.recovery.fleet import LONG_AGO, NOW, s, unavailable
 
 
@@ -82,3 +95,37 @@ def test_of_several_episodes_the_last_one_counts():
     history = DiagnosisHistoryView(items=(older, newer))
 
     assert episodes_of(history) == {found.fingerprint: Episode(began_at=NOW - s(60), last_seen_at=NOW)}
+
+
+def reserve(*told: str | None, alive: bool = True) -> list[SeenProcess]:
+    """Processes that use the index; None knows of one address only."""
+    found = []
+    for number, state in enumerate(told):
+        process = seen(f"retrieve-{number}", alive=alive)
+        facts = {} if state is None else {FACT_INDEX_IN_RESERVE: state}
+        found.append(SeenProcess(beat=process.beat.model_copy(update={"facts": facts}), alive=process.alive))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("processes", "available"),
+    [
+        (reserve(READY, READY), True),
+        (reserve(READY, None), True),
+        (reserve(READY, AWAY), False),
+        (reserve(None, None), False),
+        ([*reserve(READY), *reserve(AWAY, alive=False)], True),
+        (reserve(READY, alive=False), False),
+        ([], False),
+    ],
+)
+def test_an_index_has_a_standby_when_all_who_know_of_one_reach_it(processes: list[SeenProcess], available: bool):
+    facts = index_of(processes, RuntimeConfig())
+
+    assert (facts.standby_available, facts.standby_active, facts.service) == (available, False, "retrieve")
+
+
+def test_while_the_standby_is_used_it_is_the_first_choice_that_is_told_of():
+    facts = index_of(reserve(READY), RuntimeConfig(active_index=EndpointClass.STANDBY))
+
+    assert (facts.standby_active, facts.first_choice_available) == (True, True)
