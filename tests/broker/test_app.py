@@ -466,7 +466,7 @@ class TestDeadlines:
             await self.ask(broker, "when", budget_ms=0)
             await until(lambda: bool(seen))
         assert seen[0] is not None
-        assert 30 < seen[0] <= 42
+        assert 30 < seen[0] < 43  # our estimate of the broker's clock may be off by a moment
 
 
 async def _drained(broker: Broker, stream: str) -> bool:

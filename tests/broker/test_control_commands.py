@@ -60,7 +60,7 @@ async def test_a_worker_is_paused_while_messages_flow_and_goes_on(
     async def keep_sending() -> None:
         while not enough.is_set():
             names.append(f"d{len(names)}")
-            await send(broker, names[-1])
+            await asyncio.gather(send(broker, names[-1]), asyncio.sleep(0.02))  # what waits has to be done at the end
 
     sending = asyncio.create_task(keep_sending())
     await process.says("done d20")
