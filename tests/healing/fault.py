@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -30,8 +31,12 @@ class Struck:
 
     what: str
     named: frozenset[str] = frozenset()
+    also: frozenset[str] = frozenset()
+    """What may be named besides: it was broken on the way."""
     targets: frozenset[str] = frozenset()
     pid: int = 0
+    at: datetime | None = None
+    """When it was broken, where that took some preparing; None: from the beginning."""
 
 
 class Fault(ABC):
@@ -58,8 +63,8 @@ class Fault(ABC):
     """Whether it leaves something behind for minutes, so that it needs a stack of its own."""
     clouds: ClassVar[bool] = False
     """Whether it makes everybody silent: what is struck within a minute of it is the same incident, so nothing follows it."""
-    short: ClassVar[bool] = True
-    """Whether it is over within two minutes."""
+    returned_within_s: ClassVar[float] = 0.0
+    """So long after it was taken back, what was done for a while has to be taken back, too; 0: nothing was."""
 
     @abstractmethod
     async def strike(self, site: Site) -> Struck:
@@ -75,6 +80,10 @@ class Fault(ABC):
 
     async def relieve(self, site: Site, struck: Struck) -> None:  # noqa: B027 (most need nothing)
         """Take back what does not go by itself."""
+
+    async def returned(self, site: Site, struck: Struck) -> bool:
+        """Whether what was done for a while was taken back."""
+        return True
 
 
 @dataclass(kw_only=True)

@@ -14,14 +14,16 @@ from tests.faults.worker import GATEWAY, MANNERS_VARIABLE
 
 BREAKABLE = frozenset({"ingest", "embed", "retrieve", "generate", "keeper", GATEWAY})
 """Observer and operator run as they are: they judge and act."""
+OBSERVER = "observer"
 MANNERS = {"embed": "fragile_index", "retrieve": "fragile_index"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class BreakableFleet(Fleet):
-    """`folder` is that of switches and plans; `links` are addresses of the broker by instance."""
+    """`folder` is that of switches and plans; `links` are addresses of the broker by instance; `hasty` observers know a leak early."""
 
     folder: Path
+    hasty: bool = False
     links: Mapping[str, str] = field(default_factory=dict)
 
     def _waggle(
@@ -29,6 +31,11 @@ class BreakableFleet(Fleet):
     ) -> Program:
         program = super()._waggle(name, service, arguments, stop_wait_s=stop_wait_s, spare=spare)
         link = {"WAGGLE_NATS_URL": self.links[name]} if name in self.links else {}
+        if service == OBSERVER and self.hasty:
+            link = {**link, **program.environment}
+            return replace(
+                program, command=(sys.executable, "-m", "tests.healing.hasty_observer", *arguments), environment=link
+            )
         if service not in BREAKABLE:
             return replace(program, environment={**program.environment, **link})
         return replace(

@@ -47,6 +47,7 @@ class Procedure:
             self._line.problems.append(str(error))
         finally:
             await self._fault.relieve(self._site, struck)
+        await self._returned(struck)
         await self._judge(struck, witness)
         self._line.took_s = time.monotonic() - begun
         return self._line
@@ -55,7 +56,8 @@ class Procedure:
         fault, line = self._fault, self._line
         if fault.cause is not None or fault.repairer is Repairer.PLATFORM:
             await self._detected(struck, witness, begun)
-        detected = begun if line.detected_s is None else begun + line.detected_s
+        prepared_s = 0.0 if struck.at is None else (struck.at - witness.since).total_seconds()
+        detected = begun if line.detected_s is None else begun + prepared_s + line.detected_s
         if fault.repairer is Repairer.CAMPAIGN:
             await asyncio.sleep(fault.hold_s)
             self._blind_until = self._site.broker.clock.now() if fault.blind else None
@@ -70,6 +72,21 @@ class Procedure:
             line.repaired_s = max(0.0, time.monotonic() - (begun if fault.repairer is Repairer.PLATFORM else detected))
             self._say(f"repaired after {line.repaired_s:.1f} s")
             await asyncio.sleep(fault.hold_s)
+
+    async def _returned(self, struck: Struck) -> None:
+        fault = self._fault
+        if not fault.returned_within_s or not self._line.passed:
+            return
+        try:
+            await _looked(
+                lambda: fault.returned(self._site, struck),
+                timeout_s=fault.returned_within_s,
+                what="what was done for a while is taken back",
+            )
+        except AssertionError as error:
+            self._line.problems.append(str(error))
+        else:
+            self._say("what was done for a while is taken back")
 
     async def _detected(self, struck: Struck, witness: Witness, begun: float) -> None:
         fault, line = self._fault, self._line
@@ -87,7 +104,7 @@ class Procedure:
 
         await _looked(named, timeout_s=timeout_s, what=f"{fault.cause} of {sorted(struck.named)} is named")
         root = found[0]
-        line.detected_s = (root.began_at - witness.since).total_seconds()
+        line.detected_s = (root.began_at - (struck.at or witness.since)).total_seconds()
         self._say(f"detected after {line.detected_s:.1f} s: {root.diagnosis.summary}")
 
     async def _judge(self, struck: Struck, witness: Witness) -> None:
@@ -95,7 +112,9 @@ class Procedure:
         account = await self._verified(witness)
         roots = await witness.roots()
         strange = [
-            root for root in roots if not _is_it(root, fault, struck) and root.diagnosis.cause not in fault.besides
+            root
+            for root in roots
+            if not (_is_it(root, fault, struck) or root.diagnosis.cause in fault.besides or _names(root, struck.also))
         ]
         line.causes = [f"{each.diagnosis.cause.value}: {each.diagnosis.summary}" for each in roots]
         line.cause_right = not strange and (fault.cause is None or line.detected_s is not None)
@@ -154,10 +173,12 @@ def _told(account: Account, command: str, what: str) -> str:
 
 
 def _is_it(root: EpisodeRecord, fault: Fault, struck: Struck) -> bool:
+    return root.diagnosis.cause is fault.cause and _names(root, struck.named)
+
+
+def _names(root: EpisodeRecord, names: frozenset[str]) -> bool:
     subject = root.diagnosis.subject
-    return root.diagnosis.cause is fault.cause and bool(
-        {subject.instance or subject.component, subject.service} & struck.named
-    )
+    return bool({subject.instance or subject.component, subject.service} & names)
 
 
 async def _roots(witness: Witness) -> list[EpisodeRecord]:

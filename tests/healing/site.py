@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +33,7 @@ from tests.faults.searcher import Searcher
 from tests.faults.worker import ready_file
 from tests.faults.workload import Workload
 from tests.healing.fleet import BreakableFleet
+from tests.healing.index import index_at_two_addresses
 from tests.healing.scale import Scale
 from tests.healing.switches import Switches
 from tests.support.chat_servers import MODEL, ChatServer, chat_servers
@@ -57,6 +58,11 @@ class Setup:
         default_factory=lambda: {"embed": 2, "retrieve": 2, "generate": 2, "observer": 2}
     )
     most_replicas: int = 3
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hasty: bool = False
+    """Whether observers know a leak early."""
+    weaviate: bool = False
+    """Whether the index is a Weaviate with two addresses, instead of a folder."""
 
 
 @dataclass(kw_only=True)
@@ -78,6 +84,8 @@ class Site:
     books: Books
     searcher: Searcher
     folder: Path
+    index_links: Sequence[Link] = ()
+    """Those of the first of two addresses of the index."""
     _struck: set[str] = field(default_factory=set)
 
     def victim(self, *candidates: str) -> str:
@@ -102,8 +110,11 @@ class Site:
 
     def leader(self) -> str:
         """The observer that says that it leads."""
-        beats = [beat for name in OBSERVERS if (beat := self.heard(name)) is not None]
-        return next(beat.instance for beat in beats if beat.facts.get(FACT_LEADS) == "yes")
+        return next(name for name in OBSERVERS if self.leads(name))
+
+    def leads(self, name: str) -> bool:
+        beat = self.heard(name)
+        return beat is not None and beat.facts.get(FACT_LEADS) == "yes"
 
     async def serves_anew(self, name: str, pid: int) -> bool:
         """Whether another process than this one takes work under that name."""
@@ -130,7 +141,12 @@ async def running(setup: Setup, *, seed: random.Random, scale: Scale) -> AsyncIt
             receiver = await opened.enter_async_context(HttpReceiver.running())
             nats_port = ports.free_port()
             links = {name: await opened.enter_async_context(link_to(nats_port)) for name in LINKED}
-            stack = _stack(setup, scale, folder, nats_port, links, _environment(scale, folder, chats, receiver))
+            environment = {**_environment(scale, folder, chats, receiver), **setup.environment}
+            index_links: Sequence[Link] = ()
+            if setup.weaviate:
+                index = await opened.enter_async_context(index_at_two_addresses(folder / "weaviate"))
+                environment, index_links = {**environment, **index.environment}, index.links
+            stack = _stack(setup, scale, folder, nats_port, links, environment)
             opened.push_async_callback(asyncio.to_thread, stack.stop)
             await asyncio.to_thread(_start, stack)
             broker = await Broker.connect(
@@ -157,6 +173,7 @@ async def running(setup: Setup, *, seed: random.Random, scale: Scale) -> AsyncIt
                 books=books,
                 searcher=Searcher(client, seed),
                 folder=folder,
+                index_links=index_links,
             )
             work = Workload(site)
             await opened.enter_async_context(
@@ -171,13 +188,7 @@ async def running(setup: Setup, *, seed: random.Random, scale: Scale) -> AsyncIt
 async def _settled(site: Site) -> None:
     """Questions are answered, an observer leads, and everybody has been there for longer than a rollout is waited for."""
     await until(site.answers, timeout_s=READY_S, what="a question is answered")
-    await until(
-        lambda: any(
-            beat.facts.get(FACT_LEADS) == "yes" for name in OBSERVERS if (beat := site.heard(name)) is not None
-        ),
-        timeout_s=READY_S,
-        what="an observer leads",
-    )
+    await until(lambda: any(map(site.leads, OBSERVERS)), timeout_s=READY_S, what="an observer leads")
     await asyncio.sleep(site.scale.settled_s)
 
 
@@ -204,16 +215,17 @@ def _stack(
     usual = assemble(settings, replicas=setup.replicas, port=ports.free_port(), nats_port=nats_port)
     return LocalStack(
         usual.layout,
-        fleet=_breakable(usual, folder, links),
+        fleet=_breakable(usual, folder, links, hasty=setup.hasty),
         addresses=usual.addresses,
         environment={**usual.environment, **environment},
         provision=usual.provision,
     )
 
 
-def _breakable(usual: LocalStack, folder: Path, links: Mapping[str, Link]) -> BreakableFleet:
+def _breakable(usual: LocalStack, folder: Path, links: Mapping[str, Link], *, hasty: bool) -> BreakableFleet:
     given = {name: getattr(usual.fleet, name) for name in type(usual.fleet).__dataclass_fields__}
-    return BreakableFleet(**given, folder=folder, links={name: link.url for name, link in links.items()})
+    urls = {name: link.url for name, link in links.items()}
+    return BreakableFleet(**given, folder=folder, hasty=hasty, links=urls)
 
 
 def _environment(scale: Scale, folder: Path, chats: list[ChatServer], receiver: HttpReceiver) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ class Switch(StrEnum):
     MUTE = "mute"  # no heartbeat is sent
     HANGS = "hangs"  # handlers that embed do not return
     SLOW_ENCODER = "slow-encoder"  # a batch takes seconds longer
+    LEAKS = "leaks"  # every heartbeat keeps some MiB more
     SLOW_SEARCH = "slow-search"  # a search takes seconds longer
 
 

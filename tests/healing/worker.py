@@ -21,6 +21,8 @@ LOOK_S = 0.05
 SLOW_BATCH_S = 4.0
 """Slow, and well within what a batch may take before its worker counts as stuck."""
 SLOW_SEARCH_S = 6.0
+LEAKED_BYTES = 6 * 1024**2
+"""With each heartbeat: two in a second would not be a leak but the end."""
 
 Method = Callable[..., Awaitable[Any]]
 
@@ -31,6 +33,7 @@ class Ways:
     def __init__(self, switches: Switches, instance: str) -> None:
         self._switches = switches
         self._instance = instance
+        self._leaked: list[bytes] = []
 
     def install(self, service: str) -> None:
         wrap("messaging.heartbeats:HeartbeatPublisher.publish", self._muted)
@@ -45,6 +48,8 @@ class Ways:
 
     def _muted(self, original: Method) -> Method:
         async def publish(heartbeats: Any) -> None:
+            if self._is(Switch.LEAKS):
+                self._leaked.append(b"x" * LEAKED_BYTES)  # written to, so that it takes memory
             if not self._is(Switch.MUTE):
                 await original(heartbeats)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tests.healing.fault import Fault
-from tests.healing.faults.backends import EndpointDown, IndexDown, SlowSearch
+from tests.healing.faults.backends import EndpointDown, IndexDown, IndexLeft, SlowSearch
 from tests.healing.faults.blindness import HeartbeatsDropped, ObserversParted, TwoObservers
+from tests.healing.faults.caches import CachePoisoned
 from tests.healing.faults.load import Backlog, SlowBurst
 from tests.healing.faults.messages import Poison
 from tests.healing.faults.partitions import Flapping, WorkerParted
-from tests.healing.faults.processes import Frozen, Killed, NeverReturns
+from tests.healing.faults.processes import Frozen, Killed, Leak, NeverReturns
 from tests.healing.faults.settings import BadRevision
 
 FAULTS: tuple[type[Fault], ...] = (
@@ -26,6 +27,9 @@ FAULTS: tuple[type[Fault], ...] = (
     Flapping,
     SlowSearch,
     IndexDown,
+    IndexLeft,
+    CachePoisoned,
+    Leak,
     Poison,
 )
 """Who strikes only few processes comes before who may strike any."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from contracts.diagnoses import Cause, RecommendedAction
+from contracts.runtime_config import EndpointClass
+from messaging.configuration import ConfigBook
 from tests.faults.backends import Backend, switch_of
 from tests.healing.fault import Fault, Repairer, Struck
-from tests.healing.site import Site
+from tests.healing.site import Setup, Site
 from tests.healing.switches import Switch
 
 ASKED = 10
@@ -48,6 +50,41 @@ class IndexDown(Fault):
 
     async def mended(self, site: Site, struck: Struck) -> bool:
         return await site.answers()
+
+
+class IndexLeft(Fault):
+    name = "index down, with a standby"
+    fault = "nobody answers any more at the first address of the index (Weaviate), which has a second one"
+    passes = "it is named within 15 s, the second address is used, and the first one again some time after it is back"
+    setup = Setup(weaviate=True)
+    repairer = Repairer.OPERATOR
+    cause = Cause.BACKEND_CONNECTION_LOST
+    actions = frozenset({RecommendedAction.FAILOVER})
+    most_actions = 2
+    """There and back."""
+    returned_within_s = 180.0
+
+    async def strike(self, site: Site) -> Struck:
+        for link in site.index_links:
+            await link.refuse()
+        return Struck(
+            what="the first address of the index is gone", named=frozenset({"index"}), targets=frozenset({"index"})
+        )
+
+    async def mended(self, site: Site, struck: Struck) -> bool:
+        return await _address(site) is EndpointClass.STANDBY and await site.answers()
+
+    async def relieve(self, site: Site, struck: Struck) -> None:
+        for link in site.index_links:
+            await link.restore()
+
+    async def returned(self, site: Site, struck: Struck) -> bool:
+        return await _address(site) is EndpointClass.PRIMARY and await site.answers()
+
+
+async def _address(site: Site) -> EndpointClass | None:
+    current = await ConfigBook(site.broker).current()
+    return None if current is None else current.values.active_index
 
 
 class SlowSearch(Fault):

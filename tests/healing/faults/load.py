@@ -44,7 +44,6 @@ class Backlog(Fault):
     besides = frozenset({Cause.SLOW_CONSUMER})
     detect_within_s = 420.0
     lonely = True
-    short = False
 
     async def strike(self, site: Site) -> Struck:
         site.switches.turn_on(Switch.SLOW_ENCODER)

@@ -21,7 +21,6 @@ class Poison(Fault):
     cause = Cause.POISON_MESSAGE
     detect_within_s = 300.0
     lonely = True
-    short = False
     hold_s = 20.0
 
     async def strike(self, site: Site) -> Struck:

@@ -44,6 +44,7 @@ class Flapping(WorkerParted):
     passes = "it is restarted twice at most, and nobody else is"
     most_actions = 2
     hold_s = 0.0
+    lonely = True
 
     async def strike(self, site: Site) -> Struck:
         name = site.victim("generate-2")
