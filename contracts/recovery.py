@@ -23,6 +23,9 @@ LONGEST_EVIDENCE: Final = 16
 LONGEST_ACTION_S: Final = 180.0
 """So long after it was begun the operator is done with a command, and there is a result."""
 
+OPERATOR: Final = "operator"
+"""Who acts, as the principal of what was changed."""
+
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Signature = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 

@@ -74,6 +74,9 @@ class RecoveryEntry(View):
     approved: bool | None = None
     token: int | None = None
     evidence: tuple[Evidence, ...] = ()
+    returns: str | None = None
+    """The decision whose action is taken back."""
+    replicas: int | None = None
     next_at: AwareDatetime | None = None
     expires_at: AwareDatetime | None = None
     captured_bytes: int | None = Field(default=None, ge=0)

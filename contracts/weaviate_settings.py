@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from typing import Literal, Self
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from contracts.secrets import ApiKey
 from contracts.settings_source import Settings
@@ -89,6 +89,17 @@ class WeaviateSettings(Settings):
         if not _has_good_port(parts):
             raise ValueError("has a port that is no number from 1 to 65535")
         return bare
+
+    @model_validator(mode="after")
+    def _has_another_standby(self) -> Self:
+        beside = self.at_standby()
+        if beside is not None and beside.weaviate_address == self.weaviate_address:
+            raise ValueError("WAGGLE_WEAVIATE_STANDBY_URL has to be another address than WAGGLE_WEAVIATE_URL")
+        return self
+
+    @property
+    def weaviate_address(self) -> tuple[str, int, str | None]:
+        return self.weaviate_url, self.weaviate_grpc_port, self.weaviate_grpc_host
 
     @field_validator("weaviate_grpc_host", "weaviate_standby_grpc_host")
     @classmethod

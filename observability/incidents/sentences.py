@@ -72,7 +72,10 @@ def of_end(episode: EpisodeView) -> str:
 
 def of_decision(decision: RecoveryDecision) -> str:
     held = "" if decision.safeguard is None else words(decision.safeguard)
-    said = _VERDICTS[decision.verdict].format(doing=doing(decision.action, decision.target), safeguard=held)
+    what = doing(decision.action, decision.target)
+    if decision.returns is not None:
+        what = f"take back what was done for a while: {what}"
+    said = _VERDICTS[decision.verdict].format(doing=what, safeguard=held)
     return sentence(said, decision.why)
 
 

@@ -105,12 +105,18 @@ class Decider:
         self, diagnoses: DiagnosesView, situation: Situation, known: Past, *, now: datetime, token: int
     ) -> Iterator[tuple[RecoveryDecision, bool]]:
         """What holds about each action that is due to be taken back, and whether that is new; `known` learns of it."""
-        for proposal in list(returns(self._policy, diagnoses, situation, known, now)):
-            objection = self._objection(proposal, situation, known)
-            if objection is None:
-                judgement = self._permitted(proposal, known)
-            else:
+        for each in list(returns(self._policy, diagnoses, situation, known, now)):
+            proposal = each.proposal
+            if each.left:
+                judgement = Judgement.of(
+                    proposal, Verdict.OBSERVE, "Somebody has changed it since: it is left to them."
+                )
+            elif proposal.step.mode is Mode.OBSERVE:
+                judgement = Judgement.of(proposal, Verdict.OBSERVE, f"{_name(proposal)} is only observed.")
+            elif (objection := self._objection(proposal, situation, known)) is not None:
                 judgement = Judgement.withheld(proposal, replace(objection, then=Then.WAIT))
+            else:
+                judgement = self._permitted(proposal, known)
             decision = judgement.decision(proposal.case, known, token=token)
             if decision is not None:
                 known.take(decision)

@@ -50,11 +50,10 @@ def services_of(
 
 
 def index_of(processes: Iterable[SeenProcess], config: RuntimeConfig) -> BackendFacts:
-    """The address of the index that is not used has to be reached by everybody who knows of one."""
+    """The address of the index that is not used has to be reached by everybody who uses the index."""
+    users = APPLIED_BY["active_index"]
     told = [
-        seen.beat.facts[FACT_INDEX_IN_RESERVE]
-        for seen in processes
-        if seen.alive and FACT_INDEX_IN_RESERVE in seen.beat.facts
+        seen.beat.facts.get(FACT_INDEX_IN_RESERVE) for seen in processes if seen.alive and seen.beat.service in users
     ]
     ready = bool(told) and all(state == READY for state in told)
     return BackendFacts(

@@ -154,6 +154,10 @@ class Past:
             (*self._acts.of(incident), *self._others.of(incident)), key=lambda each: (each.created_at, each.id)
         )
 
+    def told_of_return(self, act: str) -> list[RecoveryDecision]:
+        """What was told about taking back an action, by the id of its decision, without having been ordered."""
+        return [each for each in self._others.all() if each.returns == act]
+
     def incidents(self) -> list[str]:
         return sorted({*self._acts.groups(), *self._others.groups()})
 
@@ -170,9 +174,12 @@ class Past:
         return None if decided and decided[-1].created_at > over else over
 
     def withheld(self, target: str, safeguard: Safeguard, *, since: datetime) -> bool:
-        """Whether a safeguard has withheld anything from a target, by its key, at `since` or later."""
+        """Whether a safeguard has withheld anything but a return from a target, by its key, at `since` or later."""
         return any(
-            each.safeguard is safeguard and each.target is not None and each.target.key == target
+            each.safeguard is safeguard
+            and each.returns is None
+            and each.target is not None
+            and each.target.key == target
             for each in self._others.all()
             if each.created_at >= since
         )

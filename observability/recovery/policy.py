@@ -171,9 +171,13 @@ class Limits(Part):
     def _bounds(self) -> Self:
         if self.least_replicas > self.most_replicas:
             raise ValueError("least_replicas is more than most_replicas")
-        if self.return_after < self.flapping_window:
+        if "return_after" in self.model_fields_set and self.return_after < self.flapping_window:
             raise ValueError("return_after is shorter than flapping_window, within which nothing is taken back")
         return self
+
+    @property
+    def quiet_before_return(self) -> timedelta:
+        return max(self.return_after, self.flapping_window)
 
     @property
     def evidence_age(self) -> timedelta:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from contracts.diagnoses import Cause, DiagnosesView, Diagnosis, Evidence, RecommendedAction, Subject
-from contracts.recovery import CommandOutcome, RecoveryDecision, Target, TargetKind
-from observability.recovery.past import Action, Past
+from contracts.recovery import CommandOutcome, Mode, RecoveryDecision, Target, TargetKind, Verdict
+from observability.recovery.past import REMEMBERED, Action, Past
 from observability.recovery.policy import Policy, PostCheck, PreCheck, Rung
 from observability.recovery.proposal import Case, Proposal
 from observability.recovery.situation import Situation
@@ -19,6 +20,15 @@ _LEADS_BACK: Final = {
 }
 """What takes back which action."""
 _BACK: Final = {done: back for back, done in _LEADS_BACK.items()}
+MAY_HAVE_BEEN_DONE: Final = frozenset({CommandOutcome.DONE, CommandOutcome.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Return:
+    """What would take an action back. `left`: somebody has changed since what was done, so it is theirs."""
+
+    proposal: Proposal
+    left: bool
 
 
 def return_of(cause: Cause, back: RecommendedAction, policy: Policy) -> Rung | None:
@@ -34,52 +44,82 @@ def return_of(cause: Cause, back: RecommendedAction, policy: Policy) -> Rung | N
 
 def returns(
     policy: Policy, diagnoses: DiagnosesView, situation: Situation, past: Past, now: datetime
-) -> Iterator[Proposal]:
-    """What is due to be taken back, the newest first, one for each target."""
+) -> Iterator[Return]:
+    """What is due to be taken back, or is left to somebody from now on: the newest first, one for each target."""
     seen = set[str]()
-    for act in reversed(past.actions(lambda each: each.decision.action in _BACK and not each.is_return)):
-        if act.target.key in seen or act.outcome not in {CommandOutcome.DONE, CommandOutcome.UNKNOWN}:
-            continue
-        if _is_taken_back(act, past):
+    for act in reversed(_acts(past, now)):
+        if act.target.key in seen or _is_done_with(act, past):
             continue
         seen.add(act.target.key)
         step = return_of(act.decision.cause, _BACK[act.decision.action], policy)
-        quiet = _quiet_for(act, situation, past, now)
-        if (
-            step is not None
+        if step is None or _is_under_way(act.target, past, now - policy.limits.evidence_age):
+            continue
+        holds, quiet = _still_holds(act, situation, past), _quiet_for(act, situation, past, now)
+        if holds is False:
+            yield Return(proposal=_proposal(act, step, diagnoses, now, quiet), left=True)
+        elif (
+            holds
             and quiet is not None
-            and quiet >= patience(policy.limits.return_after, act.target, past)
+            and quiet >= patience(policy.limits.quiet_before_return, act.target, past, now)
             and not _is_troubled(act, diagnoses)
-            and _still_holds(act, situation, past)
         ):
-            case = Case(
-                diagnosis=_over(act.decision, diagnoses.at, quiet),
-                began_at=now,
-                now=now,
-                returns=act.decision.id,
-            )
-            yield Proposal(case=case, rung=act.decision.rung, step=step, target=act.target)
+            yield Return(proposal=_proposal(act, step, diagnoses, now, quiet), left=False)
 
 
-def patience(least: timedelta, target: Target, past: Past) -> timedelta:
-    """How long it has to be quiet: twice as long with each time that something of the target was taken back."""
-    before = past.actions(lambda each: each.target.key == target.key and each.is_return and not each.was_refused)
-    return least * float(2 ** min(len(before), 20))
+def patience(least: timedelta, target: Target, past: Past, now: datetime) -> timedelta:
+    """How long it has to be quiet: twice as long with each time within a day that something of the target was to be taken back."""
+    return least * float(2 ** min(len(_tries(target, past, now)), 20))
 
 
-def _is_taken_back(act: Action, past: Past) -> bool:
-    """What was refused or failed is tried again."""
+def _acts(past: Past, now: datetime) -> list[Action]:
+    """Those of a day that may be taken back, oldest first; what is older is not remembered by everybody."""
+    return past.actions(
+        lambda each: (
+            each.decision.action in _BACK
+            and not each.is_return
+            and each.outcome in MAY_HAVE_BEEN_DONE
+            and each.at > now - REMEMBERED
+        )
+    )
+
+
+def _tries(target: Target, past: Past, now: datetime) -> list[Action]:
+    return past.actions(lambda each: each.target.key == target.key and each.is_return and each.at > now - REMEMBERED)
+
+
+def _is_done_with(act: Action, past: Past) -> bool:
+    """Whether it was taken back, is about to be, or was left to somebody."""
     tries = past.actions(lambda each: each.decision.returns == act.decision.id)
-    return any(each.outcome not in {CommandOutcome.REFUSED, CommandOutcome.FAILED} for each in tries)
+    if any(each.is_open or each.outcome is CommandOutcome.DONE for each in tries):
+        return True
+    told = past.told_of_return(act.decision.id)
+    return any(
+        (each.verdict is Verdict.OBSERVE and each.mode is not Mode.OBSERVE)
+        or (each.verdict is Verdict.AWAIT_APPROVAL and _was_refused(each, past))
+        for each in told
+    )
+
+
+def _was_refused(asked: RecoveryDecision, past: Past) -> bool:
+    answer = past.approval(asked.id)
+    return answer is not None and not answer.approved
+
+
+def _is_under_way(target: Target, past: Past, lately: datetime) -> bool:
+    """Whether something is, or was just, done to it: what is seen now may be older."""
+    ours = past.actions(lambda each: each.target.key == target.key)
+    return any(each.at > lately or (each.result is None and each.is_open) for each in ours)
 
 
 def _quiet_for(act: Action, situation: Situation, past: Past, now: datetime) -> timedelta | None:
-    """How long its cause has been gone, in other incidents, too; None: it was not found to be over."""
+    """How long its cause has been looked for and not found, since the last try; None: it was not found to be over."""
     over = past.recovered_at(act.decision.incident)
-    if over is None:
+    seen_since = situation.seen_since.get(act.decision.cause)
+    if over is None or seen_since is None:
         return None
     again = situation.episodes.get(act.decision.fingerprint)
-    return now - max(over, act.at, over if again is None else again.last_seen_at)
+    tries = [each.at for each in _tries(act.target, past, now)]
+    return now - max(over, act.at, seen_since, over if again is None else again.last_seen_at, *tries)
 
 
 def _is_troubled(act: Action, diagnoses: DiagnosesView) -> bool:
@@ -90,26 +130,34 @@ def _is_troubled(act: Action, diagnoses: DiagnosesView) -> bool:
     )
 
 
-def _still_holds(act: Action, situation: Situation, past: Past) -> bool:
-    """Whether nobody else has changed it meanwhile."""
+def _still_holds(act: Action, situation: Situation, past: Past) -> bool | None:
+    """Whether it is as it was left; False: somebody has changed it since; None: not known."""
     if act.target.kind is TargetKind.BACKEND:
         backend = situation.backends.get(act.target.name)
-        return backend is not None and backend.standby_active
+        return None if backend is None else backend.standby_active
+    service = situation.services.get(act.target.service)
+    if service is None or service.possible is None:  # the platform does not tell
+        return None
     left = [
         each.result.replicas
         for each in past.actions(lambda each: each.target.key == act.target.key)
         if each.result is not None and each.result.replicas is not None
     ]
-    service = situation.services.get(act.target.service)
-    return bool(left) and service is not None and service.running == left[-1]
+    return bool(left) and service.running == left[-1]
 
 
-def _over(decision: RecoveryDecision, at: datetime, quiet: timedelta) -> Diagnosis:
+def _proposal(act: Action, step: Rung, diagnoses: DiagnosesView, now: datetime, quiet: timedelta | None) -> Proposal:
+    over = _over(act.decision, diagnoses.at, quiet)
+    case = Case(diagnosis=over, began_at=now, now=now, returns=act.decision.id)
+    return Proposal(case=case, rung=act.decision.rung, step=step, target=act.target)
+
+
+def _over(decision: RecoveryDecision, at: datetime, quiet: timedelta | None) -> Diagnosis:
     """That what it was done for is over, as evidence to act on."""
     assert decision.target is not None
     name = decision.target.name if decision.target.kind is TargetKind.BACKEND else decision.target.service
-    minutes = f"{quiet.total_seconds() / 60:.0f} min"
-    what = f"{decision.cause.value.replace('_', ' ')} has been gone for {minutes}"
+    minutes = "" if quiet is None else f" for {quiet.total_seconds() / 60:.0f} min"
+    what = f"{decision.cause.value.replace('_', ' ')} has been gone{minutes}"
     return Diagnosis(
         fingerprint=decision.fingerprint,
         cause=decision.cause,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from contracts.diagnoses import Cause
 from contracts.health import ProcessState
 from contracts.platforms import InstanceState
 from contracts.recovery import RecoveryPause
@@ -73,7 +74,8 @@ class BackendFacts:
 class ConfigFacts:
     """The runtime configuration: its revision, the one to go back to, and since when it is in force. 0: nothing is set.
 
-    `previous` is None where there is none, or the present revision is itself one that was gone back to.
+    `previous` is None where there is none, or the present revision is itself one that was gone back to, or the operator's:
+    it went to a standby or back, and who would take that back has not looked at the other one.
     """
 
     current: int = 0
@@ -106,6 +108,8 @@ class Situation:
     silences: tuple[Silence, ...] = ()
     pause: RecoveryPause | None = None
     episodes: Mapping[str, Episode] = field(default_factory=dict)
+    seen_since: Mapping[Cause, datetime] = field(default_factory=dict)
+    """Since when a cause has been looked for without a break by who could hear; without an entry it is not known."""
 
     def instance(self, name: str) -> InstanceFacts | None:
         return next((each for each in self.instances if each.instance == name), None)

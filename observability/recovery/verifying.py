@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from contracts.diagnoses import DiagnosesView
 from contracts.identifiers import derived_id
 from contracts.incidents import incident_id
-from contracts.recovery import RecoveryDecision, RecoveryVerification, Verified
+from contracts.recovery import CommandOutcome, RecoveryDecision, RecoveryVerification, Verified
 from observability.recovery.checks import AFTER
 from observability.recovery.judgement import OBSERVER
 from observability.recovery.past import Action, Past, command_id
@@ -47,8 +47,11 @@ class Verifier:
             decision = past.decisions(incident)[-1]
             look = self._look(decision, diagnoses, situation, now)
             waiting = next((act for act in past.of_incident(incident) if act.is_open), None)
+            if decision.returns is not None and waiting is None:
+                continue  # its cause is over; what was not done is still to be done
             if waiting is not None:
-                found = self._helped(waiting, look, situation, now)
+                known = not waiting.is_return or waiting.outcome is CommandOutcome.DONE
+                found = self._helped(waiting, look, situation, now) if known else self._given_up(waiting, now)
             elif past.recovered_at(incident) is None and look.gone_for(
                 self._policy.limits.healthy_for, since=decision.created_at
             ):
@@ -87,6 +90,12 @@ class Verifier:
         if failure is not None:
             return Verified.NOT_RECOVERED, f"The cause is gone, but {failure}."
         return None  # it went lately, and has to stay away
+
+    def _given_up(self, act: Action, now: datetime) -> tuple[Verified, str] | None:
+        """Of a return that has no result, or one that does not tell: its cause says nothing about it."""
+        if now - self._done_at(act) < self._step(act).verify_within:
+            return None
+        return Verified.NOT_RECOVERED, "Nobody knows whether it was done: it is tried again if it was not."
 
     def _step(self, act: Action) -> Rung:
         decision = act.decision

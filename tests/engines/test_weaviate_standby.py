@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from contracts.errors import TransientError
-from contracts.health import AWAY, FACT_INDEX_IN_RESERVE, READY
+from contracts.health import AWAY, FACT_INDEX_IN_RESERVE, READY, ProcessState
 from contracts.queries import Filters
 from contracts.runtime_config import EndpointClass
 from contracts.settings import EmbedSettings, IndexSettings
@@ -20,6 +21,7 @@ from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
 from messaging.configuration import ConfigBook
 from messaging.fleet import FleetView
+from messaging.index_marks import IndexMark
 from messaging.ledger import DocumentLedger
 from tests.broker.embedding_stage import Stage
 from tests.faults.link import Link, link_to
@@ -91,9 +93,12 @@ def settings(
 
 
 @asynccontextmanager
-async def opened(settings: IndexSettings, *, active: EndpointClass = PRIMARY) -> AsyncIterator[TwoEntrances]:
-    index = build_entrances(settings, EMBEDDER.identity, active=active, on_move=lambda _: None)
+async def opened(
+    settings: IndexSettings, *, active: EndpointClass = PRIMARY, mark: str | None = None
+) -> AsyncIterator[TwoEntrances]:
+    index = build_entrances(settings, EMBEDDER.identity, mark=mark, on_move=lambda _: None)
     assert index is not None
+    index.use(active)
     await index.open()
     try:
         yield index
@@ -133,9 +138,11 @@ async def test_a_process_may_begin_while_the_first_address_is_away(
 ) -> None:
     async with opened(settings(site, collection, links)) as index:
         await index.upsert([row("old words")])
+        mark = index.mark
+    assert mark
     await links.break_()
 
-    async with opened(settings(site, collection, links), active=STANDBY) as index:
+    async with opened(settings(site, collection, links), active=STANDBY, mark=mark) as index:
         assert await found(index, "words") == {"old words"}
         await links.restore()
         await index.look_beside()
@@ -149,14 +156,28 @@ async def test_an_address_of_another_server_is_never_used(
         other = site_of(server)
         async with opened(settings(site, collection, links, standby=other)) as index:
             await index.upsert([row("old words")])
-            with pytest.raises(WrongEntranceError, match="addresses of one cluster"):
+            with pytest.raises(WrongEntranceError, match="have to be addresses of one cluster"):
                 await index.look_beside()
             index.use(STANDBY)
             with pytest.raises(WrongEntranceError, match="WAGGLE_WEAVIATE_STANDBY_URL"):
                 await found(index, "words")
+            mark = index.mark
 
+        for known in (mark, None):
+            with pytest.raises(WrongEntranceError, match="have to be addresses of one cluster"):
+                async with opened(settings(site, collection, links, standby=other), active=STANDBY, mark=known):
+                    pass
         with other.admin() as admin:
             assert not [name for name in admin.collections.list_all() if name.startswith(collection)]
+
+
+def worker_settings(
+    site: WeaviateSite, collection: str, links: Links, nats_server: NatsServer, data_dir: Path
+) -> EmbedSettings:
+    given = settings(site, collection, links).model_dump(exclude={"data_dir"})
+    return EmbedSettings(
+        **given, nats_url=nats_server.url, instance="embed-1", probe_interval_s=5, data_dir=data_dir, log_level="error"
+    )
 
 
 async def test_a_worker_whose_index_is_away_goes_on_at_the_other_address_without_a_restart(
@@ -168,8 +189,7 @@ async def test_a_worker_whose_index_is_away_goes_on_at_the_other_address_without
     table: Topology,
     tmp_path: Path,
 ) -> None:
-    given = settings(site, collection, links).model_dump(exclude={"data_dir"})
-    own = EmbedSettings(**given, nats_url=nats_server.url, instance="embed-1", probe_interval_s=5, data_dir=tmp_path)
+    own = worker_settings(site, collection, links, nats_server, tmp_path)
     stage, book, fleet = Stage(broker=broker, ledger=DocumentLedger(broker)), ConfigBook(broker), FleetView(broker)
     await fleet.start()
 
@@ -192,4 +212,41 @@ async def test_a_worker_whose_index_is_away_goes_on_at_the_other_address_without
         await book.change({"active_index": None}, principal="ada", because="it is back")
         after = await stage.ingest("after", "newest words")
         await until(lambda: stage.is_visible("after", after), timeout_s=30)
+    await fleet.stop()
+
+
+async def test_a_worker_that_starts_while_the_first_address_is_away_says_so_and_waits_for_an_order(
+    site: WeaviateSite,
+    collection: str,
+    links: Links,
+    broker: Broker,
+    nats_server: NatsServer,
+    table: Topology,
+    tmp_path: Path,
+) -> None:
+    own = worker_settings(site, collection, links, nats_server, tmp_path)
+    stage, book, marks = Stage(broker=broker, ledger=DocumentLedger(broker)), ConfigBook(broker), IndexMark(broker)
+
+    async def is_known() -> bool:
+        return await marks.read() is not None
+
+    async with running(build(own, embedder=SimulatedEmbedder, table=table)):
+        await until(is_known, timeout_s=30)
+    await links.break_()
+    fleet = FleetView(broker)
+    await fleet.start()
+
+    def says(state: str) -> bool:
+        return any(m.alive and m.heartbeat.facts.get(FACT_INDEX_IN_RESERVE) == state for m in fleet.members())
+
+    async def order() -> None:
+        await until(lambda: says(READY), timeout_s=60)
+        assert [m.heartbeat.state for m in fleet.members() if m.alive] == [ProcessState.STARTING]
+        await book.change({"active_index": "standby"}, principal="ada", because="the first address is away")
+
+    ordering = asyncio.create_task(order())
+    async with running(build(own, embedder=SimulatedEmbedder, table=table)):
+        await ordering
+        generation = await stage.ingest("d", "some words")
+        await until(lambda: stage.is_visible("d", generation), timeout_s=60)
     await fleet.stop()

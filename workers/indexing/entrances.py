@@ -14,6 +14,8 @@ from workers.encoding.base import PassageEmbedding, Vector
 from workers.indexing.base import Candidate, Row, VectorIndex, Visible
 
 NOBODY = "none"
+NO_MARK = ""
+"""No place has it: what is not known to be the same is not used."""
 
 
 class WrongEntranceError(TransientError):
@@ -24,7 +26,7 @@ class MarkedSite(Protocol):
     """The place behind an address."""
 
     must_be: str | None
-    """The mark of the only place that the address may lead to."""
+    """The mark of the only place that the address may lead to, where nothing is made then; None: any, or a new one."""
 
     async def mark(self) -> str | None:
         """What no other place has; None: it has none."""
@@ -44,26 +46,37 @@ class TwoEntrances:
     """A `VectorIndex` that is used at one of two addresses of the same place, and at the other one as soon as it is told so.
 
     Calls that have begun end where they began. An address is first opened when it is needed, and only used if it leads to the
-    same place as the other one: an empty index would answer, too.
+    same place as the other one: an empty index would answer, too. `mark` is that of the place, as far as it is known; whoever
+    opens the primary address first in a process takes what is there, or makes it.
     """
 
-    def __init__(self, primary: Entrance, standby: Entrance, *, active: EndpointClass) -> None:
+    def __init__(self, primary: Entrance, standby: Entrance, *, mark: str | None = None) -> None:
         self._entrances = {EndpointClass.PRIMARY: primary, EndpointClass.STANDBY: standby}
-        self._active = active
-        self._mark: str | None = None
+        self._active = EndpointClass.PRIMARY
+        self._known = mark
+        self._trusted: str | None = None
         self._opening = asyncio.Lock()
+        self._closed = False
 
     @property
     def active(self) -> EndpointClass:
         return self._active
+
+    @property
+    def mark(self) -> str | None:
+        """Of the place that was opened; None: none was, or it has none."""
+        return self._trusted
 
     def use(self, active: EndpointClass) -> None:
         """From the next call on."""
         self._active = active
 
     async def open(self) -> None:
-        """Raises what the index raises that is used at first."""
-        await self._open(self._entrances[self._active])
+        """Raises `PermanentError` when the primary address is used and what is there cannot be, else `TransientError`."""
+        if self._active is EndpointClass.PRIMARY:
+            await self._open(self._entrances[self._active])
+        else:
+            await self._index()
 
     async def look_beside(self) -> None:
         """Raises `TransientError` unless the address that is not used could be used now."""
@@ -108,10 +121,12 @@ class TwoEntrances:
         await (await self._index()).optimize()
 
     async def close(self) -> None:
-        for entrance in self._entrances.values():
-            if entrance.is_open:
-                entrance.is_open = False
-                await entrance.index.close()
+        async with self._opening:
+            self._closed = True
+            for entrance in self._entrances.values():
+                if entrance.is_open:
+                    entrance.is_open = False
+                    await entrance.index.close()
 
     async def _index(self) -> VectorIndex:
         return await self._opened(self._entrances[self._active])
@@ -127,10 +142,16 @@ class TwoEntrances:
 
     async def _open(self, entrance: Entrance) -> None:
         async with self._opening:
+            if self._closed:
+                raise WrongEntranceError("the index is closed: this process ends")
             if entrance.is_open:
                 return
-            entrance.site.must_be = self._mark
+            is_first = self._trusted is None and entrance is self._entrances[EndpointClass.PRIMARY]
+            entrance.site.must_be = None if is_first else self._trusted or self._known or NO_MARK
             await entrance.index.open()
+            try:
+                self._trusted = await entrance.site.mark()
+            except BaseException:
+                await entrance.index.close()
+                raise
             entrance.is_open = True
-            if self._mark is None:
-                self._mark = await entrance.site.mark()

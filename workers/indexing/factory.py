@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from contracts.errors import PermanentError
-from contracts.runtime_config import EndpointClass
 from contracts.settings import IndexKind, IndexSettings
 from workers.encoding.base import EncoderIdentity
 from workers.indexing.base import VectorIndex
@@ -31,14 +30,16 @@ def build_index(
 
 
 def build_entrances(
-    settings: IndexSettings, identity: EncoderIdentity, *, active: EndpointClass, on_move: Callable[[str], None]
+    settings: IndexSettings, identity: EncoderIdentity, *, mark: str | None, on_move: Callable[[str], None]
 ) -> TwoEntrances | None:
-    """The index at its two addresses, not yet open; None: it has but one, and `build_index` makes it."""
+    """The index at its two addresses, not yet open; None: it has but one, and `build_index` makes it. `mark` is that of the
+    place that was used before, if it is known.
+    """
     beside = settings.at_standby() if settings.index is IndexKind.WEAVIATE else None
     if beside is None:
         return None
     primary, standby = (_entrance(at, identity, on_move) for at in (settings, beside))
-    return TwoEntrances(primary, standby, active=active)
+    return TwoEntrances(primary, standby, mark=mark)
 
 
 def _entrance(settings: IndexSettings, identity: EncoderIdentity, on_move: Callable[[str], None]) -> Entrance:

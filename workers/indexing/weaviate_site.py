@@ -39,7 +39,7 @@ class WeaviateSite:
 
     def __init__(self, settings: IndexSettings) -> None:
         self.must_be: str | None = None
-        """The mark of the only site that this address may lead to; None: whichever is there, or a new one."""
+        """The mark of the only site that this address may lead to, where nothing is made then; None: whichever, or a new one."""
         self._settings = settings
         self._name = settings.weaviate_collection + SUFFIX
         self._connection = Connection(settings.model_copy(update={"weaviate_collection": self._name}))
@@ -146,8 +146,8 @@ class WeaviateSite:
     async def _require_expected(self) -> None:
         if self.must_be is not None and await self.mark() != self.must_be:
             raise PermanentError(
-                f"{self.where} is not the Weaviate that holds the index: WAGGLE_WEAVIATE_URL and WAGGLE_WEAVIATE_STANDBY_URL have "
-                "to be addresses of one cluster"
+                f"{self.where} is not known to be the Weaviate that holds the index: WAGGLE_WEAVIATE_URL and "
+                "WAGGLE_WEAVIATE_STANDBY_URL have to be addresses of one cluster, and the first one has to have been used before"
             )
 
     async def _create(self) -> None:

@@ -12,11 +12,11 @@ from contracts.control import LONGEST_REASON, ControlAction, ControlOrder
 from contracts.errors import TransientError, WaggleError
 from contracts.identifiers import new_id
 from contracts.platforms import Platform
-from contracts.recovery import MOST_CAPTURED_BYTES, Target
+from contracts.recovery import MOST_CAPTURED_BYTES, OPERATOR, Target
 from messaging.broker import Broker
 from messaging.consumers import standing
 from messaging.control import ControlDesk
-from workers.operator.fleet import OPERATOR, LiveFleet
+from workers.operator.fleet import LiveFleet
 
 LOG_LINES: Final = 200
 LOG_BYTES: Final = MOST_CAPTURED_BYTES // 2

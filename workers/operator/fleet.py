@@ -12,7 +12,6 @@ from contracts.platforms import Instance, InstanceState, Platform
 from messaging.fleet import FleetView
 from workers.operator.errors import Refusal, RefusedError
 
-OPERATOR: Final = "operator"
 LISTEN_S: Final = HEARTBEAT_INTERVAL_S + 0.5
 """After so long every process that lives was heard of."""
 

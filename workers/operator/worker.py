@@ -11,7 +11,7 @@ from contracts.diagnoses import RecommendedAction
 from contracts.errors import PermanentError
 from contracts.health import BackendCheck, CheckStatus
 from contracts.platforms import Platform
-from contracts.recovery import LONGEST_ACTION_S, RecoveryCommand
+from contracts.recovery import LONGEST_ACTION_S, OPERATOR, RecoveryCommand
 from contracts.settings import OperatorSettings
 from messaging.app import WorkerApp
 from messaging.configuration import ConfigBook
@@ -22,7 +22,7 @@ from messaging.recovery.pausing import PauseSwitch
 from workers.operator.actions import Action, ClearCache, Failover, RestartService, Rollback, ScaleDown, ScaleUp
 from workers.operator.errors import RefusedError
 from workers.operator.evidence import EvidenceCapture
-from workers.operator.fleet import LISTEN_S, OPERATOR, LiveFleet
+from workers.operator.fleet import LISTEN_S, LiveFleet
 from workers.operator.handling import Operator
 from workers.operator.logbook import Logbook
 from workers.operator.metrics import CommandMetrics

@@ -33,6 +33,8 @@ class BlastRadius:
 
 
 def _counts(action: Action, proposal: Proposal) -> bool:
+    if action.is_return and not proposal.is_return:
+        return False  # what is put back in order stands in nobody's way
     same_kind = action.target.kind is proposal.target.kind
     of_instance = proposal.target.kind is TargetKind.INSTANCE
     return same_kind and (not of_instance or action.target.service == proposal.target.service)

@@ -24,6 +24,7 @@ from observability.recovery.observed import episodes_of
 from workers.observer.recovery.calls import Calls
 from workers.observer.recovery.memory import Memory
 from workers.observer.recovery.platform import PlatformEye
+from workers.observer.recovery.sight import Sight
 from workers.observer.recovery.situation import FleetPicture
 
 if TYPE_CHECKING:
@@ -70,7 +71,10 @@ class Recovery:
             tasks.create_task(pause.run(), name="pause of repairs")
             await memory.known.wait()
             await self._parts.announcer.silences_known.wait()  # somebody may be at work where it is not known
-            picture = FleetPicture(self._broker, self._parts.intake, self._parts.silences, pause, self._eye, desk)
+            sight = Sight(self.policy.limits.evidence_age)
+            picture = FleetPicture(
+                self._broker, self._parts.intake, self._parts.silences, pause, self._eye, desk, sight
+            )
             self._term = _Term(picture, memory.past, token)
             try:
                 await self._repair(self._term)
@@ -117,7 +121,7 @@ class Recovery:
 
     async def _situation(self, view: DiagnosesView, term: _Term) -> Situation:
         history = self._parts.diagnoses.since(self._clock.now() - EPISODES)
-        return await term.picture.now(episodes_of(history), backends=bool(view.items))
+        return await term.picture.now(view, episodes_of(history))
 
     async def _record(self, event: RecoveryDecision | RecoveryVerification, term: _Term) -> None:
         await self._log.record(event)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from contracts.backends import GENERATOR, INDEX
+from contracts.diagnoses import DiagnosesView
 from contracts.endpoint_reports import EndpointState, ServedModelKind
 from contracts.errors import WaggleError
+from contracts.recovery import OPERATOR
 from contracts.runtime_config import ConfigRevision, EndpointClass, RuntimeConfig
 from messaging.broker import Broker
 from messaging.configuration import ConfigBook
@@ -18,6 +20,7 @@ from observability.recovery import BackendFacts, ConfigFacts, Episode, Situation
 from observability.recovery.observed import index_of, instances_of, services_of
 from workers.observer.intake import Intake
 from workers.observer.recovery.platform import PlatformEye
+from workers.observer.recovery.sight import Sight
 
 
 class FleetPicture:
@@ -31,6 +34,7 @@ class FleetPicture:
         pause: PauseFollower,
         eye: PlatformEye,
         desk: EndpointDesk,
+        sight: Sight,
     ) -> None:
         self._broker = broker
         self._intake = intake
@@ -38,28 +42,30 @@ class FleetPicture:
         self._pause = pause
         self._eye = eye
         self._desk = desk
+        self._sight = sight
         self._book = ConfigBook(broker)
 
-    async def now(self, episodes: Mapping[str, Episode], *, backends: bool) -> Situation:
+    async def now(self, view: DiagnosesView, episodes: Mapping[str, Episode]) -> Situation:
         """The fleet as it is. Raises `PauseUnknownError`, and what reading the configuration raises: then nothing is to be
         acted upon.
         """
         pause = self._pause.current
         revision = await self._book.current()
-        heard, places = self._intake.heard(), await self._eye.look()
+        heard, places, connected = self._intake.heard(), await self._eye.look(), self._broker.is_connected
         return Situation(
-            connected=self._broker.is_connected,
+            connected=connected,
             hears=heard.hears,
             instances=instances_of(heard.processes, waiting=heard.waiting, platform=places.instances),
             services=services_of(heard.processes, running=places.running, possible=places.possible),
             backends={
-                GENERATOR: await self._generator(revision, asked=backends),
+                GENERATOR: await self._generator(revision, asked=bool(view.items)),
                 INDEX: index_of(heard.processes, revision.values if revision else RuntimeConfig()),
             },
             config=_config(revision),
             silences=self._silences.in_force(self._broker.clock.now()),
             pause=pause,
             episodes=episodes,
+            seen_since=self._sight.look(view, hears=heard.hears and connected),
         )
 
     async def _generator(self, revision: ConfigRevision | None, *, asked: bool) -> BackendFacts:
@@ -89,5 +95,6 @@ class FleetPicture:
 def _config(revision: ConfigRevision | None) -> ConfigFacts:
     if revision is None:
         return ConfigFacts()
-    previous = None if revision.restores is not None else revision.number - 1
+    by_us = revision.principal == OPERATOR
+    previous = None if revision.restores is not None or by_us else revision.number - 1
     return ConfigFacts(current=revision.number, previous=previous, changed_at=revision.created_at)

@@ -11,14 +11,14 @@ from contracts.control import LONGEST_REASON, ControlAction, ControlOrder, Contr
 from contracts.errors import TransientError
 from contracts.health import Heartbeat
 from contracts.identifiers import derived_id
-from contracts.recovery import RecoveryCommand
+from contracts.recovery import OPERATOR, RecoveryCommand
 from messaging.broker import Broker
 from messaging.caching.factory import build_cache
 from messaging.control import ControlDesk
 from workers.operator.actions.base import Action, Done
 from workers.operator.blast_radius import NOTHING_TAKEN, Footprint
 from workers.operator.errors import Refusal, RefusedError
-from workers.operator.fleet import OPERATOR, LiveFleet
+from workers.operator.fleet import LiveFleet
 
 ORDER_S: Final = 5.0
 """How long a process may take to forget."""

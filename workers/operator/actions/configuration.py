@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from contracts.backends import GENERATOR, INDEX
-from contracts.recovery import RecoveryCommand
+from contracts.recovery import OPERATOR, RecoveryCommand
 from contracts.runtime_config import APPLIED_BY, ConfigRevision, EndpointClass
 from messaging.configuration import ConfigBook, NoSuchRevisionError, Written
 from workers.operator.actions.base import Action, Done
 from workers.operator.blast_radius import NOTHING_TAKEN, Footprint
 from workers.operator.errors import Refusal, RefusedError
-from workers.operator.fleet import OPERATOR
 
 RUNTIME: Final = "runtime"
 _SWITCHES: Final = {GENERATOR: "active_endpoints", INDEX: "active_index"}

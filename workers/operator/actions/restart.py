@@ -7,13 +7,13 @@ from typing import Final
 
 from contracts.health import PROGRESS_CHECK, CheckStatus, ProcessState
 from contracts.platforms import Instance, InstanceState
-from contracts.recovery import RecoveryCommand
+from contracts.recovery import OPERATOR, RecoveryCommand
 from workers.operator.actions.base import Action, Done
 from workers.operator.actions.refusing import platform_refusals
 from workers.operator.blast_radius import Footprint
 from workers.operator.errors import Refusal, RefusedError
 from workers.operator.evidence import EvidenceCapture
-from workers.operator.fleet import AT_WORK, OPERATOR, LiveFleet
+from workers.operator.fleet import AT_WORK, LiveFleet
 
 RESOLUTION: Final = timedelta(seconds=1)
 """Platforms know to the second when a process began."""

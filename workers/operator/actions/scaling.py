@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.platforms import Instance
-from contracts.recovery import RecoveryCommand
+from contracts.recovery import OPERATOR, RecoveryCommand
 from workers.operator.actions.base import Action, Done
 from workers.operator.actions.refusing import platform_refusals
 from workers.operator.blast_radius import NOTHING_TAKEN, Footprint
 from workers.operator.errors import Refusal, RefusedError
-from workers.operator.fleet import AT_WORK, OPERATOR, LiveFleet
+from workers.operator.fleet import AT_WORK, LiveFleet
 
 
 class ScaleUp(Action):

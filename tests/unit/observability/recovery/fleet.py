@@ -79,6 +79,7 @@ def situation(*others: InstanceFacts, **changes: Any) -> Situation:
         "instances": tuple(instances.values()),
         "services": {name: ServiceFacts(running=2, possible=4, has_cache=name == "retrieve") for name in SERVICES},
         "backends": {"llm": BackendFacts(service="generate", standby_available=True, standby_active=False)},
+        "seen_since": dict.fromkeys(Cause, LONG_AGO),
         "config": ConfigFacts(current=7, previous=6, changed_at=NOW - s(120)),
     }
     return Situation(**{**facts, **changes})

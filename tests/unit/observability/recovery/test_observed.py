@@ -111,7 +111,7 @@ def reserve(*told: str | None, alive: bool = True) -> list[SeenProcess]:
     ("processes", "available"),
     [
         (reserve(READY, READY), True),
-        (reserve(READY, None), True),
+        (reserve(READY, None), False),
         (reserve(READY, AWAY), False),
         (reserve(None, None), False),
         ([*reserve(READY), *reserve(AWAY, alive=False)], True),
@@ -119,7 +119,7 @@ def reserve(*told: str | None, alive: bool = True) -> list[SeenProcess]:
         ([], False),
     ],
 )
-def test_an_index_has_a_standby_when_all_who_know_of_one_reach_it(processes: list[SeenProcess], available: bool):
+def test_an_index_has_a_standby_when_all_who_use_it_reach_it(processes: list[SeenProcess], available: bool):
     facts = index_of(processes, RuntimeConfig())
 
     assert (facts.standby_available, facts.standby_active, facts.service) == (available, False, "retrieve")

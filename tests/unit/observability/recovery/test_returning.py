@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from contracts.diagnoses import Cause, DiagnosesView, RecommendedAction
-from contracts.recovery import CommandOutcome, Mode, RecoveryDecision, Target, TargetKind, Verdict, Verified
+from contracts.recovery import (
+    CommandOutcome,
+    Mode,
+    RecoveryApproval,
+    RecoveryDecision,
+    Target,
+    TargetKind,
+    Verdict,
+    Verified,
+)
 from observability.recovery import BackendFacts, Decider, Episode, Past, Policy, ServiceFacts, Situation, Verifier
 from tests.unit.observability.recovery.fleet import (
     NOW,
@@ -45,6 +54,17 @@ def failed_over(*, ago: float, quiet: float) -> list[Any]:
     return [decision, result(decision), verified(decision, Verified.RECOVERED, at=NOW - s(quiet))]
 
 
+def answer(asked: RecoveryDecision, *, approved: bool) -> RecoveryApproval:
+    return RecoveryApproval(
+        decision=asked.id,
+        incident=asked.incident,
+        approved=approved,
+        reason="a test",
+        principal="ada",
+        created_at=asked.created_at + s(60),
+    )
+
+
 def embeds(running: int, **changes: Any) -> Situation:
     usual = situation()
     services = {**usual.services, "embed": ServiceFacts(running=running, possible=4)}
@@ -60,6 +80,12 @@ def decided(
     policy: Policy, there: Situation, before: Past, *, seen: DiagnosesView | None = None
 ) -> list[RecoveryDecision]:
     return Decider(policy).decide(seen or view(), there, before, now=NOW, token=3)
+
+
+def decided_at(hours: float, policy: Policy, there: Situation, before: Past) -> list[RecoveryDecision]:
+    """So many hours from now, in which nothing was found."""
+    at = NOW + s(hours * HOUR)
+    return Decider(policy).decide(view(at=at), there, before, now=at, token=3)
 
 
 def acts(decisions: list[RecoveryDecision]) -> list[tuple[RecommendedAction, str]]:
@@ -89,10 +115,10 @@ class TestInstances:
         before.take(first)
         before.take(result(first).model_copy(update={"replicas": 3}))
 
-        assert acts(decided(SCALES, embeds(3), before)) == []  # it cools down
-        later = Decider(SCALES).decide(view(at=NOW + s(600)), embeds(3), before, now=NOW + s(600), token=3)
-        assert acts(later) == [(RecommendedAction.SCALE_DOWN, "embed")]
-        assert later[0].returns != first.returns
+        assert decided_at(0.9, SCALES, embeds(3), before) == []
+        (second,) = decided_at(1.1, SCALES, embeds(3), before)
+        assert acts([second]) == [(RecommendedAction.SCALE_DOWN, "embed")]
+        assert second.returns != first.returns
 
     @pytest.mark.parametrize("quiet", [None, 60.0, 29 * 60.0])
     def test_not_before_it_has_been_quiet_for_long(self, quiet: float | None) -> None:
@@ -119,8 +145,22 @@ class TestInstances:
         assert decided(SCALES, there, past(*added)) == []
 
     @pytest.mark.parametrize("running", [1, 2, 4])
-    def test_not_when_somebody_has_changed_it_since(self, running: int) -> None:
-        assert decided(SCALES, embeds(running), past(*scaled(3, ago=2 * HOUR, quiet=HOUR))) == []
+    def test_what_somebody_has_changed_since_is_left_to_them_whatever_they_do_later(self, running: int) -> None:
+        before = past(*scaled(3, ago=60))
+
+        (left,) = decided(SCALES, embeds(running), before)
+        before.take(left)
+
+        assert (left.verdict, left.why) == (Verdict.OBSERVE, "Somebody has changed it since: it is left to them.")
+        assert decided_at(5, SCALES, embeds(3), past(*scaled(3, ago=60, quiet=30), left)) == []
+
+    def test_how_many_run_is_not_taken_for_changed_while_it_is_being_done_or_not_known(self) -> None:
+        there = embeds(2)
+        unknown = replace(there, services={**there.services, "embed": ServiceFacts(running=2)})
+
+        assert decided(SCALES, there, past(*scaled(3, ago=5))) == []
+        assert decided(SCALES, there, past(scaled(3, ago=600)[0])) == []
+        assert decided(SCALES, unknown, past(*scaled(3, ago=600))) == []
 
     def test_not_what_was_not_done(self) -> None:
         refused = scaled(3, ago=2 * HOUR, quiet=HOUR, outcome=CommandOutcome.REFUSED)
@@ -140,17 +180,95 @@ class TestInstances:
         before.take(decision)
         before.take(result(decision, CommandOutcome.REFUSED))
 
-        later = NOW + timedelta(minutes=10)
-        again = Decider(SCALES).decide(view(at=later), embeds(3), before, now=later, token=3)
+        assert decided_at(0.9, SCALES, embeds(3), before) == []
+        (again,) = decided_at(1.1, SCALES, embeds(3), before)
+        assert acts([again]) == [(RecommendedAction.SCALE_DOWN, "embed")]
+        assert again.id != decision.id
 
-        assert acts(again) == [(RecommendedAction.SCALE_DOWN, "embed")]
-        assert again[0].id != decision.id
+    def test_what_is_refused_for_ever_is_tried_some_times_a_day(self) -> None:
+        before, tried = past(*scaled(3, ago=2 * HOUR, quiet=2 * HOUR)), 0
+        for quarter in range(4 * 22):
+            for decision in decided_at(quarter / 4, SCALES, embeds(3), before):
+                before.take(decision)
+                before.take(result(decision, CommandOutcome.REFUSED))
+                tried += 1
+
+        assert tried == 5
+
+    def test_again_when_it_was_never_ordered(self) -> None:
+        before = past(*scaled(3, ago=2 * HOUR, quiet=2 * HOUR))
+        (decision,) = decided(SCALES, embeds(3), before)
+        before.take(decision)
+
+        at = NOW + s(600)
+        (told,) = Verifier(SCALES).verify(view(at=at), embeds(3), before, now=at, token=3)
+        before.take(told)
+
+        assert told.verified is Verified.NOT_RECOVERED
+        assert acts(decided_at(1.1, SCALES, embeds(3), before)) == [(RecommendedAction.SCALE_DOWN, "embed")]
+
+    def test_a_policy_that_only_observes_only_says_so(self) -> None:
+        observes = policy(Cause.BACKLOG_GROWING, rung(RecommendedAction.SCALE_UP, Mode.OBSERVE))
+
+        (decision,) = decided(observes, embeds(3), past(*scaled(3, ago=2 * HOUR, quiet=HOUR)))
+
+        assert decision.verdict is Verdict.OBSERVE
+
+    def test_only_what_was_done_within_a_day(self) -> None:
+        week = [
+            back
+            for day in range(2, 9)
+            for back in [acted(EMBED, RecommendedAction.SCALE_DOWN, ago=day * 24 * HOUR)]
+            for back in [back.model_copy(update={"returns": f"earlier-{day}"})]
+        ]
+
+        assert decided(SCALES, embeds(3), past(*week, *map(result, week), *scaled(3, ago=2 * HOUR, quiet=HOUR)))
+        assert decided(SCALES, embeds(3), past(*scaled(3, ago=25 * HOUR, quiet=23 * HOUR))) == []
+
+    def test_not_when_nobody_looked_meanwhile(self) -> None:
+        back_lately = {Cause.BACKLOG_GROWING: NOW - timedelta(minutes=10)}
+        before = past(*scaled(3, ago=2 * HOUR, quiet=HOUR))
+
+        assert decided(SCALES, embeds(3, seen_since=back_lately), before) == []
+        assert decided(SCALES, embeds(3, seen_since={}), before) == []
+
+    def test_it_waits_as_long_as_flapping_is_looked_for(self) -> None:
+        careful = policy(Cause.BACKLOG_GROWING, rung(RecommendedAction.SCALE_UP), flapping_window="2h")
+
+        assert decided(careful, embeds(3), past(*scaled(3, ago=2.5 * HOUR, quiet=1.9 * HOUR))) == []
+        assert acts(decided(careful, embeds(3), past(*scaled(3, ago=2.5 * HOUR, quiet=2.1 * HOUR))))
 
     def test_as_far_by_itself_as_it_was_added(self) -> None:
         asks = policy(Cause.BACKLOG_GROWING, rung(RecommendedAction.SCALE_UP, Mode.APPROVE))
         before = past(*scaled(3, ago=2 * HOUR, quiet=HOUR))
 
-        assert [each.verdict for each in decided(asks, embeds(3), before)] == [Verdict.AWAIT_APPROVAL]
+        (asked,) = decided(asks, embeds(3), before)
+        before.take(asked)
+
+        assert asked.verdict is Verdict.AWAIT_APPROVAL
+        later = NOW + timedelta(hours=1)
+        assert Verifier(asks).verify(view(at=later), embeds(3), before, now=later, token=3) == []
+        before.take(answer(asked, approved=True))
+        assert acts(decided_at(1, asks, embeds(3), before)) == [(RecommendedAction.SCALE_DOWN, "embed")]
+
+    def test_what_a_person_did_not_want_is_left(self) -> None:
+        asks = policy(Cause.BACKLOG_GROWING, rung(RecommendedAction.SCALE_UP, Mode.APPROVE))
+        before = past(*scaled(3, ago=2 * HOUR, quiet=HOUR))
+        (asked,) = decided(asks, embeds(3), before)
+        before.take(asked)
+        before.take(answer(asked, approved=False))
+
+        at = NOW + timedelta(hours=3)
+        judged = Decider(asks).judge(view(at=at), embeds(3), before, now=at, token=3)
+        assert (judged.news, judged.standing) == ((), ())
+
+    def test_it_stands_in_the_way_of_no_repair(self) -> None:
+        back = acted(EMBED, RecommendedAction.SCALE_DOWN, ago=30).model_copy(update={"returns": "earlier"})
+        grows = of_service(Cause.BACKLOG_GROWING, "ingest")
+
+        found = decided(SCALES, situation(), past(back, result(back)), seen=view(grows))
+
+        assert acts(found) == [(RecommendedAction.SCALE_UP, "ingest")]
 
     def test_not_by_a_policy_that_adds_none(self) -> None:
         assert decided(Policy(), embeds(3), past(*scaled(3, ago=2 * HOUR, quiet=HOUR))) == []
@@ -188,10 +306,13 @@ class TestStandby:
         assert held.verdict is Verdict.WITHHELD
         assert "does not work yet" in held.why
 
-    def test_not_when_somebody_has_gone_back_already(self) -> None:
+    def test_when_somebody_has_gone_back_a_later_standby_is_theirs(self) -> None:
         before = past(*failed_over(ago=2 * HOUR, quiet=HOUR))
+        (left,) = decided(FAILS_OVER, on_standby(active=False), before)
+        before.take(left)
 
-        assert decided(FAILS_OVER, on_standby(active=False), before) == []
+        assert left.verdict is Verdict.OBSERVE
+        assert decided_at(5, FAILS_OVER, on_standby(), before) == []
 
     def test_it_helped_when_the_first_choice_is_used_and_the_cause_stays_away(self) -> None:
         before = past(*failed_over(ago=2 * HOUR, quiet=HOUR))
