@@ -218,7 +218,9 @@ OPERATORS = Consumer(
     filter_subject=f"{subjects.RECOVERY_COMMANDS}.>",
     ack_wait_s=15.0,
     attempts=2,
-    why="One operator has a command at a time; one that died with it is replaced soon, and says that it may have been done.",
+    max_ack_pending=1,
+    why="One command at a time, however many operators there are; one that died with it is replaced soon, and says that it may "
+    "have been done.",
 )
 
 CONSUMERS: tuple[Consumer, ...] = (

@@ -23,6 +23,7 @@ from messaging.app import WorkerApp
 from messaging.broker import Broker
 from messaging.buckets import Bucket
 from messaging.configuration import ConfigBook
+from messaging.consumers import standing
 from messaging.control import ControlDesk
 from messaging.delivery import Delivery
 from messaging.recovery import CommandDesk
@@ -83,6 +84,11 @@ def order(broker: Broker) -> Orders:
 
 async def results(broker: Broker) -> int:
     return await Storage(broker).count(topology.OPS.name, "rag.recovery.results.*")
+
+
+async def operators_are_idle(broker: Broker) -> bool:
+    found = await standing(broker, topology.OPERATORS)
+    return found is not None and not found.pending and not found.ack_pending
 
 
 class TestWhatIsDone:
@@ -431,6 +437,31 @@ class TestOnce:
         assert (first.outcome, later.outcome) == (DONE, DONE)
         assert platform.changes == ["restart embed-1", "scale embed 3"]
         assert await results(broker) == 2
+
+    async def test_two_operators_do_each_command_once(
+        self, broker: Broker, nats_server, tmp_path: Path, platform: MemoryPlatform, table: Topology, order: Orders
+    ) -> None:
+        for folder in ("one", "two"):
+            (tmp_path / folder).mkdir()
+        async with (
+            operating(nats_server.url, tmp_path / "one", platform, table=table, instance="operator-1"),
+            operating(nats_server.url, tmp_path / "two", platform, table=table, instance="operator-2"),
+        ):
+            commands = [
+                KEY.sign(order.make(Act.RESTART_SERVICE, "embed-1", "embed")),
+                KEY.sign(order.make(Act.SCALE_UP, "embed", "embed", replicas=3)),
+                KEY.sign(order.make(Act.RESTART_SERVICE, "retrieve-1", "retrieve")),
+            ]
+            for turn in ("", ".again", ".once-more"):
+                for each in commands:
+                    subject = subjects.recovery_command(each.target)
+                    await broker.publish(subject, each, stream=topology.OPS, message_id=f"{each.id}{turn}")
+            outcomes = [(await order.desk.result(each.id, timeout_s=ANSWER_S)).outcome for each in commands]
+            await until(lambda: operators_are_idle(broker))
+
+        assert outcomes == [DONE] * 3
+        assert sorted(platform.changes) == ["restart embed-1", "restart retrieve-1", "scale embed 3"]
+        assert await results(broker) == 3
 
     async def test_one_that_was_begun_when_the_operator_ended_is_not_done_again(
         self, broker: Broker, nats_server, tmp_path: Path, platform: MemoryPlatform, table: Topology, order: Orders
