@@ -63,8 +63,8 @@ class Fault(ABC):
     """Whether it leaves something behind for minutes, so that it needs a stack of its own."""
     clouds: ClassVar[bool] = False
     """Whether it makes everybody silent: what is struck within a minute of it is the same incident, so nothing follows it."""
-    returned_within_s: ClassVar[float] = 0.0
-    """So long after it was taken back, what was done for a while has to be taken back, too; 0: nothing was."""
+    returns: ClassVar[bool] = False
+    """Whether what was done for a while has to be taken back by who did it, once the fault was."""
 
     @abstractmethod
     async def strike(self, site: Site) -> Struck:

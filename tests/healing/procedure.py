@@ -75,12 +75,12 @@ class Procedure:
 
     async def _returned(self, struck: Struck) -> None:
         fault = self._fault
-        if not fault.returned_within_s or not self._line.passed:
+        if not fault.returns or self._line.problems:
             return
         try:
             await _looked(
                 lambda: fault.returned(self._site, struck),
-                timeout_s=fault.returned_within_s,
+                timeout_s=self._site.scale.returned_s,
                 what="what was done for a while is taken back",
             )
         except AssertionError as error:

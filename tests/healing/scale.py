@@ -22,6 +22,8 @@ class Scale:
     settled_s: float = 8.0
     verified_s: float = 60.0
     """How long it may take until it is known whether an action helped."""
+    returned_s: float = 180.0
+    """How long it may take until what was done for a while is taken back."""
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -39,5 +41,6 @@ PRODUCTION: Final = Scale(
     drain_timeout_s=float(AllSettings.model_fields["drain_timeout_s"].default),
     settled_s=45.0,
     verified_s=180.0,
+    returned_s=2400.0,
 )
 """Only how long a handler may take is scaled: an hour and more cannot be waited for."""

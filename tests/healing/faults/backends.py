@@ -62,7 +62,7 @@ class IndexLeft(Fault):
     actions = frozenset({RecommendedAction.FAILOVER})
     most_actions = 2
     """There and back."""
-    returned_within_s = 180.0
+    returns = True
 
     async def strike(self, site: Site) -> Struck:
         for link in site.index_links:
