@@ -68,7 +68,10 @@ class IndexLeft(Fault):
         for link in site.index_links:
             await link.refuse()
         return Struck(
-            what="the first address of the index is gone", named=frozenset({"index"}), targets=frozenset({"index"})
+            what="the first address of the index is gone",
+            named=frozenset({"index"}),
+            also=frozenset({"retrieve", "embed"}),  # who finds out first is named as the one that cannot use it
+            targets=frozenset({"index"}),
         )
 
     async def mended(self, site: Site, struck: Struck) -> bool:
