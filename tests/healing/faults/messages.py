@@ -15,19 +15,21 @@ PARTS = 4
 
 class Poison(Fault):
     name = "poison message"
-    fault = "every try to embed one document fails, while others are done"
-    passes = "it is named once it has come again for 3 minutes, nothing is restarted, and a person is called"
+    fault = "whoever begins to embed one document dies, while others are embedded"
+    passes = "it is named once its deliveries have run out, who died is started again by the platform, and a person is called"
     repairer = Repairer.CAMPAIGN
     cause = Cause.POISON_MESSAGE
-    detect_within_s = 300.0
+    besides = frozenset({Cause.SERVICE_UNAVAILABLE})
+    """For the seconds in which those that died are started again."""
+    detect_within_s = 180.0
     lonely = True
     hold_s = 20.0
 
     async def strike(self, site: Site) -> Struck:
         poisoned = text_of("poison", 1, site.seed, parts=PARTS)
-        site.plans.arm(Plan(point=POINT, action=Action.RAISE, containing=poisoned.document_id, once=False))
+        site.plans.arm(Plan(point=POINT, action=Action.KILL, containing=poisoned.document_id, once=False))
         await site.client.submit_surely(poisoned)
-        return Struck(what="a document that cannot be embedded", named=frozenset({"embed"}))
+        return Struck(what="a document that kills whoever embeds it", named=frozenset({"embed"}))
 
     async def relieve(self, site: Site, struck: Struck) -> None:
         site.plans.disarm(POINT)
