@@ -16,12 +16,12 @@ PARTS = 4
 class Poison(Fault):
     name = "poison message"
     fault = "whoever begins to embed one document dies, while others are embedded"
-    passes = "it is named once its deliveries have run out, who died is started again by the platform, and a person is called"
+    passes = "it is named once it has come again for 3 minutes, who died is started again by the platform, and a person is called"
     repairer = Repairer.CAMPAIGN
     cause = Cause.POISON_MESSAGE
     besides = frozenset({Cause.SERVICE_UNAVAILABLE})
     """For the seconds in which those that died are started again."""
-    detect_within_s = 180.0
+    detect_within_s = 300.0
     lonely = True
     hold_s = 20.0
 
