@@ -25,6 +25,7 @@ from observability.diagnosis.causes import (
     SlowConsumer,
 )
 from observability.diagnosis.combining import LEAST_ROOT, Graph, Relations, rank, reach, relations
+from observability.diagnosis.lingering import Lingering
 from observability.diagnosis.needs import ObservedNeeds
 from observability.diagnosis.signals import Signals, moment
 from observability.promql import EvaluationError, SeriesSource
@@ -76,19 +77,24 @@ class Diagnostician:
         self._graph_at = graph_at
         self._known: LRUCache[Symptoms, Relations] = LRUCache(maxsize=most_cached)
         self._lock = threading.Lock()
+        self._lingering = Lingering()
 
     def now(self) -> DiagnosesView:
-        """What is wrong."""
-        return self.at(self._now_ms())
+        """What is wrong. What comes from a root that was there two minutes ago is a consequence still."""
+        return self._judged(self._now_ms(), self._lingering)
 
     def at(self, at_ms: int) -> DiagnosesView:
         """What was wrong at a moment, in milliseconds since 1970; nothing of a time of which nothing is known.
 
         Takes a while: call it in a thread. Raises `EvaluationError` when not even the graph can be read.
         """
+        return self._judged(at_ms, Lingering())
+
+    def _judged(self, at_ms: int, lingering: Lingering) -> DiagnosesView:
         signals = Signals(self._source, at_ms=at_ms, rolled_up=self._now_ms() - at_ms > self._memory_ms)
         findings, unjudged = self._findings(signals)
-        roots = self._relations(findings, self._graph_at(signals)) if findings else {}
+        behind = [*findings, *lingering.heed(findings, at_ms)]
+        roots = self._relations(behind, self._graph_at(signals)) if findings else {}
         diagnoses = [_diagnosis(finding, roots.get(finding.fingerprint, ()), at_ms) for finding in findings]
         return DiagnosesView(
             at=moment(at_ms), items=tuple(diagnoses[i] for i in _ranked(findings, roots)), unjudged=unjudged

@@ -7,7 +7,7 @@ from typing import Final
 
 from contracts.diagnoses import Cause, Subject
 from observability.diagnosis.base import Finding
-from observability.diagnosis.components import GATEWAY, ON_QUESTIONS
+from observability.diagnosis.components import GATEWAY, ON_QUESTIONS, ConsumerServices
 from observability.diagnosis.confidence import MISSING, mean, strength, support
 from observability.diagnosis.signals import Measure, Reading, Signals
 
@@ -15,6 +15,8 @@ SLOW_S: Final = 5.0
 CERTAIN_S: Final = 10.0
 LEAST_QUESTIONS: Final = 10
 HALF_QUESTIONS: Final = 5
+LEAST_WAITING: Final = 5
+"""Fewer questions that wait for a service are no queue."""
 MOST_SHARE: Final = 0.5
 CLEAR_SHARE: Final = 0.9
 """A stage that takes so much of the time surely owns it."""
@@ -26,6 +28,19 @@ P95: Final = Measure(
     expression="histogram_quantile(0.95, sum by (le) (rate(waggle_query_duration_seconds_bucket[5m])))",
     rests_on=_COUNT,
     unit="s",
+)
+P95_NOW: Final = Measure(
+    what="the same of the last minute",
+    expression="histogram_quantile(0.95, sum by (le) (rate(waggle_query_duration_seconds_bucket[1m])))",
+    rests_on=_COUNT,
+    unit="s",
+)
+WAITING: Final = Measure(
+    what="questions that wait for it",
+    expression='sum by (consumer) (waggle_consumer_pending{stream=~"QUERY|GENERATE"})',
+    rests_on="waggle_consumer_pending",
+    by=("consumer",),
+    unit="{message}",
 )
 QUESTIONS: Final = Measure(
     what="questions within 5 minutes", expression=f"sum(increase({_COUNT}[5m]))", rests_on=_COUNT, unit="{query}"
@@ -80,13 +95,18 @@ class _Owner:
 
 
 class HighResponseTime:
-    """The stage that has become slower owns the time, or, where none has, the one that takes most of it."""
+    """The stage that has become slower owns the time, or, where none has, the one that takes most of it, or the one that is
+    waited for.
+    """
 
     cause = Cause.HIGH_RESPONSE_TIME
 
     def find(self, signals: Signals) -> list[Finding]:
         p95, questions = signals.one(P95), signals.one(QUESTIONS)
+        now = signals.one(P95_NOW)
         if p95 is None or questions is None or p95.value <= SLOW_S or questions.value < LEAST_QUESTIONS:
+            return []
+        if now is None or not now.value > SLOW_S:  # it is over: five minutes remember it for as long
             return []
         owner = _owner(signals)
         slow = strength(p95.value, threshold=SLOW_S, certain=CERTAIN_S)
@@ -98,14 +118,18 @@ class HighResponseTime:
             )
             completeness = 1.0
         service = owner.service if owner is not None else ""
-        told = [p95.evidence(threshold=SLOW_S), questions.evidence()]
+        told = [p95.evidence(threshold=SLOW_S), now.evidence(threshold=SLOW_S), questions.evidence()]
+        queue = None if service else _longest_queue(signals)
+        if queue is not None:
+            service = ConsumerServices(signals).of(queue.labels.get("consumer", ""))
+            told.append(queue.evidence())
         if owner is not None:
             told.append(owner.reading.evidence(what=f"time of {owner.stage} for each question"))
         return [
             Finding(
                 cause=self.cause,
                 subject=Subject(component=service or GATEWAY, service=service),
-                summary=f"One question in twenty takes {p95.value:.1f} s or more; {_where(owner)}.",
+                summary=f"One question in twenty takes {p95.value:.1f} s or more; {_where(owner, queue, service)}.",
                 confidence=confidence * support(questions.value, half=HALF_QUESTIONS) * completeness,
                 evidence=tuple(told),
                 through=frozenset() if service else ON_QUESTIONS,
@@ -113,7 +137,15 @@ class HighResponseTime:
         ]
 
 
-def _where(owner: _Owner | None) -> str:
+def _longest_queue(signals: Signals) -> Reading | None:
+    """The consumer of questions that most of them wait for, if they do."""
+    queues = [each for each in signals.read(WAITING) if each.value >= LEAST_WAITING]
+    return max(queues, key=lambda each: (each.value, each.labels.get("consumer", "")), default=None)
+
+
+def _where(owner: _Owner | None, queue: Reading | None, service: str) -> str:
+    if queue is not None:
+        return f"most of it is spent waiting for {service}, as {queue.value:.0f} do now"
     if owner is None:
         return "no stage tells its time"
     if not owner.service:

@@ -52,6 +52,25 @@ def index_down() -> Recording:
     return made
 
 
+def test_what_a_root_has_brought_about_is_its_consequence_for_a_while_after_it() -> None:
+    made, back_s = index_down(), 3600 - 30
+    for service in ("retrieve", "embed"):
+        for number in (1, 2):
+            who = {"service": service, "instance": f"{service}-{number}", "backend": "index"}
+            made.beat("waggle_backend_up", lambda t: 1.0 - ((t > FROM_S) & (t < back_s)), **who)
+    source, now_ms = made.source(), [round(1000 * (back_s - 5))]
+    watching = Diagnostician(source, now_ms=lambda: now_ms[0])
+    (root,) = [item for item in watching.now().items if item.is_root]
+    now_ms[0] = made.end_ms
+
+    after, seen_first_now = watching.now(), Diagnostician(source, now_ms=lambda: made.end_ms).now()
+
+    assert root.cause is Cause.BACKEND_CONNECTION_LOST
+    assert Cause.BACKEND_CONNECTION_LOST not in {item.cause for item in after.items}
+    assert of(after, Cause.HIGH_RESPONSE_TIME).impacted_by == (root.fingerprint,)
+    assert of(seen_first_now, Cause.HIGH_RESPONSE_TIME).is_root
+
+
 def test_of_a_lost_index_and_all_that_it_brings_the_index_is_the_root() -> None:
     view = diagnosed(index_down())
 

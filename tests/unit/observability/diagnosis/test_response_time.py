@@ -54,6 +54,30 @@ def test_time_between_the_stages_is_nobodys_stage() -> None:
     assert "retrieve" in finding.through
 
 
+def test_time_between_the_stages_is_of_the_service_that_is_waited_for() -> None:
+    made = healthy()
+    made.histogram("waggle_query_duration_seconds", 5.0, from_s(SLOW_FROM_S, 1.1, 9.0))
+    made.gauge("waggle_consumer_pending", from_s(SLOW_FROM_S, 0.0, 40.0), stream="QUERY", consumer="retrieve")
+    made.gauge("waggle_consumer_pending", 900.0, stream="EMBED", consumer="embed")
+
+    (finding,) = found(HighResponseTime(), made)
+
+    assert (finding.subject.component, finding.subject.service) == ("retrieve", "retrieve")
+    assert "waiting for retrieve, as 40 do now" in finding.summary
+
+
+def test_what_was_slow_until_a_minute_ago_is_over() -> None:
+    over_s = 3600 - 80
+    made = healthy()
+    made.histogram(
+        "waggle_query_duration_seconds",
+        5.0,
+        lambda times: from_s(SLOW_FROM_S, 1.1, 9.0)(times) * (times < over_s) + 1.1,
+    )
+
+    assert found(HighResponseTime(), made) == []
+
+
 def test_four_seconds_are_not_named() -> None:
     assert found(HighResponseTime(), slow("search", 3.0, whole=4.0)) == []
 
