@@ -22,7 +22,9 @@ _MARKS = {Level.OK: ("✓", "green"), Level.WARN: ("!", "yellow"), Level.FAIL: (
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Look at broker, disk, memory, ports, models and chosen engines, and say what to do. Exit code 1 when something fails."""
+    """Look at broker, disk, memory, ports, models, named files and chosen engines, and say what to do. Exit code 1 when something
+    fails.
+    """
     settings = AllSettings.load()
     configure_logging(level="error", format="text")  # what engines and broker warn of is found, and told below
     found = list(_examine(settings))
@@ -35,7 +37,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _examine(settings: AllSettings) -> Iterator[Finding]:
-    from deploy.checkup import broker, host
+    from deploy.checkup import broker, files, host
 
     yield host.python()
     yield host.memory()
@@ -45,6 +47,7 @@ def _examine(settings: AllSettings) -> Iterator[Finding]:
     yield broker.sync_interval(settings)
     yield from host.listening(settings)
     yield from host.models(settings)
+    yield from files.named(settings)
     yield from asyncio.run(_engines(settings))
 
 

@@ -49,7 +49,11 @@ class Simulation:
         """Have some documents ready to ask about. Raises `GatewayError` or `UnreachableError`."""
         for _ in range(WARM_UP_DOCUMENTS):
             document = self._next_document()
-            await self.client.submit_text(document.text, name=document.name, document_id=document.document_id)
+            try:
+                await self.client.submit_text(document.text, name=document.name, document_id=document.document_id)
+            except UnreachableError:
+                self._documents.remove(document)  # nobody has it, and nobody would delete it
+                raise
             if await self._await_ready(document):
                 self._known.append(document)
 

@@ -77,7 +77,8 @@ class ObserverDesk:
                 f"part {assembly.received} of the observer's answer did not come within {waited_s:g} s"
             )
         return ObserverSlowError(
-            f"the observer did not answer within {waited_s:g} s: it has too much to do, or another takes over"
+            f"the observer did not answer within {waited_s:g} s: it has too much to do, it hangs, or another takes over. "
+            "`waggle status` shows which observers are heard, and `waggle restart INSTANCE` starts one anew"
         )
 
 

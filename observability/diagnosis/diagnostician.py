@@ -24,6 +24,7 @@ from observability.diagnosis.causes import (
     ServiceUnavailable,
     SlowConsumer,
 )
+from observability.diagnosis.causes.unavailable import UP
 from observability.diagnosis.combining import LEAST_ROOT, Graph, Relations, rank, reach, relations
 from observability.diagnosis.lingering import Lingering
 from observability.diagnosis.needs import ObservedNeeds
@@ -84,7 +85,7 @@ class Diagnostician:
         return self._judged(self._now_ms(), self._lingering)
 
     def at(self, at_ms: int) -> DiagnosesView:
-        """What was wrong at a moment, in milliseconds since 1970; nothing of a time of which nothing is known.
+        """What was wrong at a moment, in milliseconds since 1970; of a time of which nothing is known no cause is judged.
 
         Takes a while: call it in a thread. Raises `EvaluationError` when not even the graph can be read.
         """
@@ -92,6 +93,8 @@ class Diagnostician:
 
     def _judged(self, at_ms: int, lingering: Lingering) -> DiagnosesView:
         signals = Signals(self._source, at_ms=at_ms, rolled_up=self._now_ms() - at_ms > self._memory_ms)
+        if not signals.read(UP):  # nobody was heard, and nobody missed
+            return DiagnosesView(at=moment(at_ms), unjudged=tuple(Cause))
         findings, unjudged = self._findings(signals)
         behind = [*findings, *lingering.heed(findings, at_ms)]
         roots = self._relations(behind, self._graph_at(signals)) if findings else {}

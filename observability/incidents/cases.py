@@ -96,14 +96,16 @@ def cases(facts: Facts, *, most: int) -> list[Case]:
 
 
 def take_alerts(known: Iterable[Case], alerts: Sequence[AlertEvent]) -> None:
-    """An alert is of every case that it fits."""
+    """An alert is of every case that it fits, and that it was not over long before."""
     by_start = sorted(alerts, key=lambda alert: alert.starts_at)
+    ends = {(each.fingerprint, each.starts_at): each.created_at for each in alerts if not each.is_firing}
     for case in known:
         subjects, (began, ended) = case.subjects, case.span
         first = bisect_left(by_start, began - LEAD, key=lambda alert: alert.starts_at)
         last = ended if ended == _ALWAYS else ended + SLACK
         for alert in islice(by_start, first, bisect_right(by_start, last, key=lambda alert: alert.starts_at)):
-            if is_of(alert, subjects):
+            was_over = ends.get((alert.fingerprint, alert.starts_at), _ALWAYS) < began - SLACK
+            if not was_over and is_of(alert, subjects):
                 case.take(alert)
 
 

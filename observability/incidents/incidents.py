@@ -9,7 +9,7 @@ from contracts.diagnoses import Cause
 from contracts.incidents import MOST_ENTRIES, MOST_INCIDENTS, IncidentSummary, IncidentView
 from contracts.recovery import CommandOutcome
 from observability.incidents.cases import Case, cases, take_alerts
-from observability.incidents.matching import described
+from observability.incidents.matching import described, is_of_all
 from observability.incidents.material import Facts, Material
 from observability.incidents.standing import ended_at, repaired_at, standing
 from observability.incidents.timeline import timeline
@@ -58,11 +58,12 @@ def _summary(case: Case, fingerprint: str, cause: Cause) -> dict[str, Any]:
 
 
 def _began(case: Case) -> list[datetime]:
-    return [*(each.starts_at for each in case.alerts), *(each.began_at for each in case.episodes), *case.events]
+    own = [each.starts_at for each in case.alerts if not is_of_all(each)]
+    return [*own, *(each.began_at for each in case.episodes), *case.events]
 
 
 def _detected(case: Case) -> list[datetime]:
-    firing = [each.created_at for each in case.alerts if each.is_firing]
+    firing = [each.created_at for each in case.alerts if each.is_firing and not is_of_all(each)]
     return [*firing, *(each.began_at for each in case.episodes), *case.events]
 
 

@@ -10,14 +10,21 @@ from contracts.diagnoses import Subject
 from contracts.recovery import Target, TargetKind
 
 _CONSUMER: Final = ("consumer", "messaging_consumer_group_name")
+UNTOLD: Final = frozenset({NO_SEVERITY, "info"})
+"""Severities of alerts that say that something is so, and not that it is wrong."""
 _OF_A_SUBJECT: Final = frozenset({"service", "instance", "backend", "host", *_CONSUMER})
 
 
 def is_of(alert: AlertEvent, subjects: Iterable[Subject]) -> bool:
     """Whether an alert is of one of the subjects. One that names nothing is of the whole system, and so of each."""
-    if not _OF_A_SUBJECT & alert.labels.keys():
-        return alert.severity != NO_SEVERITY
-    return any(_agrees(alert.labels, subject) for subject in subjects)
+    if alert.severity in UNTOLD:
+        return False
+    return is_of_all(alert) or any(_agrees(alert.labels, subject) for subject in subjects)
+
+
+def is_of_all(alert: AlertEvent) -> bool:
+    """Whether it names nothing that it is about."""
+    return not _OF_A_SUBJECT & alert.labels.keys()
 
 
 def subject_of(target: Target) -> Subject:

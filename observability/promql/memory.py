@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ from observability.promql.matchers import Selector
 from observability.promql.selection import Part, Selection, select
 from observability.promql.series_block import Counts, SeriesBlock
 from observability.promql.source import Windows
+from observability.promql.staleness import STALE
 from observability.promql.vector import Floats, Times, Vector
 
 HOUR_MS: Final = 3_600_000
@@ -125,6 +126,16 @@ class MemorySeries:
             block.mark_saved(np.array([len(block) - 1]), int(times_ms[-1]))
             self.newest_ms = max(self.newest_ms, int(times_ms[-1]))
             return True
+
+    def end_silent(self, known: Mapping[Labels, int]) -> int:
+        """Mark the series as ended of which no newer sample came than is known; how many those were."""
+        ended = 0
+        with self._lock:
+            for series, last_ms in known.items():
+                block = self._blocks.get(series.metric_name)
+                if block is not None and series in block and block.last_ms(series) <= last_ms:
+                    ended += block.append(series, last_ms + 1, STALE)
+        return ended
 
     def drop_ended(self, *, now_ms: int) -> list[Labels]:
         """Forget the series without a sample within the retention; which those were."""

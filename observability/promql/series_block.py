@@ -103,6 +103,11 @@ class SeriesBlock:
         """The time of the newest sample of all."""
         return int(self._last_times().max(initial=0))
 
+    def last_ms(self, series: Labels) -> int:
+        """Of the last sample of a series that is here."""
+        row = self._row_of[series]
+        return int(self._last_times()[row])
+
     def alive_after(self, time_ms: int) -> Rows:
         """The rows with a sample at `time_ms` or later."""
         return np.flatnonzero(self._last_times() >= time_ms)

@@ -135,7 +135,7 @@ class Decider:
             return
         passed = list[str]()
         for rung in range(max((act.decision.rung for act in acts), default=0), len(ladder)):
-            passed.append(f"{ladder[rung].action.value}: no target that it was not done to.")
+            passed.append(f"{ladder[rung].action.value}: there is nothing (else) to do it to.")
             for judgement, then in self._climb(case, rung, ladder[rung], situation, past):
                 yield judgement
                 if then is Then.CALL_PERSON:

@@ -17,6 +17,7 @@ from observability.promql.labels import Labels
 from observability.promql.matchers import Selector
 from observability.promql.memory import HOUR_MS, MOST_SAMPLES, MemorySeries
 from observability.promql.source import SeriesSource, Windows
+from observability.promql.staleness import DEFAULT_LOOKBACK_MS, is_stale
 from observability.promql.vector import Vector
 from observability.series.disk import DiskFigures, RollupDisk
 from observability.series.joined import JoinedSeries
@@ -89,6 +90,9 @@ class SeriesStore:
         self._told: Counter[Source] = Counter()
         self._files_begun = 0
         self._clock_steps = 0
+        self._restored: dict[Labels, int] = {}
+        """Series that went on when this process began, as far as the file tells, each with its last sample."""
+        self._begun_ms = now_ms()
         self._stopping = threading.Event()
         self._maintaining = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -189,6 +193,8 @@ class SeriesStore:
                 self._reopen(self._disk)
             if self._memory.newest_ms > now_ms + AHEAD_MS:
                 self._step_back(now_ms)
+            if self._restored and now_ms - self._begun_ms >= MINUTE_MS:
+                self._end_restored()
             minute_ms = now_ms // MINUTE_MS * MINUTE_MS
             self._save(until_ms=minute_ms)
             ended = self._memory.drop_ended(now_ms=min(now_ms, self._memory.newest_ms))
@@ -236,11 +242,19 @@ class SeriesStore:
         now_ms = self._now_ms()
         disk.delete_after(now_ms + AHEAD_MS)
         self._memory_after_ms = now_ms - self._settings.memory_ms
-        restored = sum(
-            self._memory.extend(labels, samples.times_ms, samples.values)
-            for labels, samples in disk.recent(after_ms=now_ms - self._settings.memory_ms - SLACK_MS)
-        )
+        restored = 0
+        for labels, samples in disk.recent(after_ms=now_ms - self._settings.memory_ms - SLACK_MS):
+            restored += self._memory.extend(labels, samples.times_ms, samples.values)
+            last_ms = int(samples.times_ms[-1])
+            if last_ms > now_ms - DEFAULT_LOOKBACK_MS and not is_stale(float(samples.values[-1])):
+                self._restored[labels] = last_ms
         log.info("series are restored from disk", series=restored)
+
+    def _end_restored(self) -> None:
+        """Who has not come back within a minute was stopped while nobody listened, and would else live on for the lookback."""
+        restored, self._restored = self._restored, {}
+        if ended := self._memory.end_silent(restored):
+            log.info("series of before are over", series=ended)
 
     def _reopen(self, disk: RollupDisk) -> None:
         """What is in the file stays there: memory has gone on without it."""

@@ -10,11 +10,12 @@ import pytest
 
 from contracts.model_settings import RerankerKind
 from contracts.settings import AllSettings
-from deploy.checkup import broker, host
+from deploy.checkup import broker, files, host
 from deploy.checkup.finding import Level
 from deploy.local.addresses import RunningStack
 from deploy.local.layout import Layout
 from deploy.local.nats_server import NatsServer
+from deploy.recovery import POLICY
 
 GiB = 1024**3
 
@@ -139,3 +140,25 @@ def test_what_cannot_be_seen_of_somebody_elses_broker_is_a_warning(monkeypatch: 
     monkeypatch.setenv("WAGGLE_NATS_URL", "nats://elsewhere:4222")
 
     assert broker.sync_interval(AllSettings.load(data_dir=tmp_path)).level is Level.WARN
+
+
+@pytest.mark.parametrize(("name", "check"), [("notify_config", "notifications"), ("recovery_policy", "recovery")])
+def test_a_file_that_is_named_has_to_be_there_and_to_be_understood(tmp_path: Path, name: str, check: str) -> None:
+    file = tmp_path / "named.yaml"
+    named = AllSettings.load(data_dir=tmp_path, **{name: file})
+
+    (missing,) = files.named(named)
+    file.write_text("nonsense: [", encoding="utf-8")
+    (bad,) = files.named(named)
+
+    assert [(each.check, each.level) for each in (missing, bad)] == [(check, Level.FAIL)] * 2
+    assert f"WAGGLE_{name.upper()}" in missing.advice
+
+
+def test_files_that_are_not_named_are_not_asked_for(settings) -> None:
+    assert list(files.named(settings)) == []
+
+
+def test_the_shipped_policy_is_understood(tmp_path: Path) -> None:
+    (found,) = files.named(AllSettings.load(data_dir=tmp_path, recovery_policy=POLICY))
+    assert found.level is Level.OK

@@ -349,3 +349,24 @@ def test_threads_may_append_read_and_tidy_at_once(tmp_path: Path, clock: Clock) 
         reader.join(timeout=60)
     assert not failed
     series.close()
+
+
+class TestWhoLeftMeanwhile:
+    def test_is_over_after_a_minute(self, tmp_path: Path, clock: Clock) -> None:
+        back, gone = of_process("i1"), of_process("i2")
+        before = store(tmp_path, clock)
+        fill(before, clock, back, gone, minutes=3)
+        before.close()
+        clock.now_ms += 5_000
+        after = store(tmp_path, clock)
+
+        def present() -> set[str]:
+            found = after.latest(selector("x"), at_ms=clock.now_ms, lookback_ms=5 * MINUTE_MS)
+            return {labels["instance"] for labels in found.labels}
+
+        assert present() == {"i1", "i2"}
+        fill(after, clock, back, minutes=1, maintained=False)
+        after.maintain()
+
+        assert present() == {"i1"}
+        assert after.figures().refused_samples == 0
