@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from rich.text import Text
 
 from cli.alert_tables import alert_details, alerts_table, changes_table, notifications_table
 from cli.exits import CommandError, Exit
-from cli.moments import duration_of, moment_of
+from cli.moments import beginning_of, moment_of
 from cli.output import Json, console, messages, print_json
 from cli.silencing import OPEN_STATES, matchers_of, silence, silences, unsilence
 from cli.target import gateway
@@ -125,7 +124,7 @@ def _history_parameters(
     if channel and not notifications:
         raise CommandError("--channel is about --notifications", code=Exit.USAGE)
     end = None if until is None else moment_of(until, "--until")
-    start = moment_of(since, "--since") if "-" in since else (end or datetime.now(UTC)) - duration_of(since, "--since")
+    start = beginning_of(since, "--since", end=end)
     return {
         "kind": ["notification" if notifications else "alert"],
         "start": [start.isoformat()],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +15,8 @@ from cli.dead_letter_replies import DeadLetter, DeadLetterDetail, Refusal
 from cli.exits import CommandError, Exit
 from cli.output import Json, ago, console, messages, plain, print_json, size, table
 from cli.target import gateway
+from contracts import topology
+from contracts.errors import ErrorCode
 
 app = typer.Typer()
 dlq = typer.Typer(no_args_is_help=True, help="Messages that were given up: list, show, send back, drop.")
@@ -186,8 +188,16 @@ def _print_results(results: list[tuple[str, str]], done: str) -> None:
 
 
 def _filters(stream: str | None, code: str | None, document: str | None, query: str | None) -> Filters:
+    _require_known("--stream", stream, [each.name for each in topology.STREAMS])
+    _require_known("--code", code, list(ErrorCode))
     given = {"stream": stream, "code": code, "document_id": document, "query_id": query}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _require_known(option: str, given: str | None, known: Sequence[str]) -> None:
+    """A misspelt filter finds nothing, which looks like good news."""
+    if given is not None and given not in known:
+        raise CommandError(f"{option}: there is no {given}", hint=f"There are: {', '.join(known)}.", code=Exit.USAGE)
 
 
 def _readable(detail: DeadLetterDetail) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli.diagnosis_tables import episodes_table, report
 from cli.exits import CommandError, Exit
-from cli.moments import duration_of, moment_of
+from cli.moments import beginning_of
 from cli.output import Json, console, messages, print_json
 from cli.target import gateway
 from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
@@ -51,7 +51,7 @@ def _show_history(found: DiagnosisHistoryView, *, as_json: bool) -> None:
 
 
 def _moment(text: str, option: str) -> datetime:
-    return moment_of(text, option) if "-" in text else datetime.now(UTC) - duration_of(text, option)
+    return beginning_of(text, option)
 
 
 async def _diagnoses(at: datetime | None) -> DiagnosesView:

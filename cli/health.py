@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
 from cli.exits import CommandError, Exit
 from cli.health_tables import changes_table, components_table, dependency_tree, mermaid
-from cli.moments import duration_of, moment_of
+from cli.moments import beginning_of
 from cli.output import Json, console, print_json
 from cli.target import gateway
 from contracts.component_health import DependenciesView, HealthStatus, HealthView
@@ -62,7 +62,7 @@ def graph(
 
 
 def _moment(since: str) -> datetime:
-    return moment_of(since, "--since") if "-" in since else datetime.now(UTC) - duration_of(since, "--since")
+    return beginning_of(since, "--since")
 
 
 async def _health(since: datetime | None) -> HealthView:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cli.exits import CommandError, Exit
 from cli.incident_tables import captured, incidents_table, story
-from cli.moments import duration_of, moment_of
+from cli.moments import beginning_of, moment_of
 from cli.output import Json, console, messages, print_json
 from cli.target import gateway
 from contracts.incidents import IncidentsView, IncidentView
@@ -61,7 +61,7 @@ def _show(found: IncidentView, *, with_captured: bool, as_json: bool) -> None:
 
 def _parameters(since: str, until: str | None, limit: int) -> dict[str, list[str]]:
     end = None if until is None else moment_of(until, "--until")
-    start = moment_of(since, "--since") if "-" in since else (end or datetime.now(UTC)) - duration_of(since, "--since")
+    start = beginning_of(since, "--since", end=end)
     return {
         "since": [start.isoformat()],
         "until": [] if end is None else [end.isoformat()],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cli.exits import CommandError, Exit
 from observability.notifications.configuration.durations import parse_duration
@@ -26,6 +26,17 @@ def moment_of(text: str, option: str) -> datetime:
     except (ValueError, OverflowError) as error:
         hint = "Give it like 2026-01-31T18:00, or with a zone like 2026-01-31T18:00Z."
         raise CommandError(f"{option}: {text!r} is not a time", hint=hint, code=Exit.USAGE) from error
+
+
+def beginning_of(text: str, option: str, *, end: datetime | None = None) -> datetime:
+    """A time, or how long before the end (now) it was. Raises `CommandError` for what is neither."""
+    if "-" in text:
+        return moment_of(text, option)
+    try:
+        return (end or datetime.now(UTC)) - duration_of(text, option)
+    except CommandError as error:
+        hint = "Give a duration like 90m, 2h or 7d, or a time like 2026-01-31T18:00."
+        raise CommandError(error.message, hint=hint, code=Exit.USAGE) from error
 
 
 def shown(moment: datetime | None) -> str:

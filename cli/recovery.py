@@ -12,7 +12,7 @@ import yaml
 from rich.text import Text
 
 from cli.exits import CommandError, Exit
-from cli.moments import duration_of, moment_of, shown
+from cli.moments import beginning_of, duration_of, moment_of, shown
 from cli.output import Json, console, messages, print_json
 from cli.person import whoever
 from cli.recovery_replies import Answered
@@ -167,7 +167,7 @@ def _say_answer(found: Answered, *, as_json: bool) -> None:
 
 def _parameters(since: str, until: str | None) -> dict[str, list[str]]:
     end = None if until is None else moment_of(until, "--until")
-    start = moment_of(since, "--since") if "-" in since else (end or datetime.now(UTC)) - duration_of(since, "--since")
+    start = beginning_of(since, "--since", end=end)
     return {"since": [start.isoformat()], "until": [] if end is None else [end.isoformat()]}
 
 

@@ -84,4 +84,4 @@ async def _caught_up(backend: Backend) -> None:
 
 
 def _unknown(document_id: str) -> problems.Problem:
-    return problems.not_found(f"There is no document {document_id}.")
+    return problems.not_found(f"There is no document {document_id}. `/v1/documents` lists them.")

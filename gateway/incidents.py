@@ -52,5 +52,7 @@ async def show_incident(
     """Show one whole: its timeline, with evidence and what was captured before something was done."""
     found = await backend.incidents.find(incident)
     if found is None:
-        raise problems.not_found(f"There is no incident {incident}, or it is not kept any more.")
+        raise problems.not_found(
+            f"There is no incident {incident}, or it is not kept any more. `/v1/incidents` lists those that are."
+        )
     return Response(found.model_dump_json(), media_type="application/json")

@@ -84,7 +84,7 @@ async def end_silence(identity: Identified, backend: Connected, silence_id: Sile
     """End a silence now: from then on people are told again. One that has ended already stays as it is."""
     ended = await backend.silences.expire(silence_id, by=identity.principal)
     if ended is None:
-        raise problems.not_found(f"There is no silence {silence_id}.")
+        raise problems.not_found(f"There is no silence {silence_id}. `/v1/silences` lists them.")
     log.info("silence ended", silence=silence_id, by=identity.principal)
     view = SilenceView.of(ended, backend.broker.clock.now())
     return Response(view.model_dump_json(), media_type="application/json")

@@ -134,7 +134,9 @@ class Letterbox:
             stored = await self._storage.last(topology.DLQ.name, subjects.dead_letter(*letter_id.split(".")))
         kept = _kept(stored) if stored else None
         if kept is None or kept.letter.tenant != tenant:
-            raise LetterNotFoundError(f"There is no dead letter {letter_id}.")
+            raise LetterNotFoundError(
+                f"There is no dead letter {letter_id}: it was replayed or dropped, or is too old. `/v1/dlq` lists them."
+            )
         return kept
 
     async def replay(self, tenant: str, letter_id: str) -> None:

@@ -208,7 +208,9 @@ class ConfigBook:
             return RuntimeConfig()
         revision = await self.find(number)
         if revision is None:
-            raise NoSuchRevisionError(f"there is no revision {number}, or it is not among the last {MOST_KEPT}")
+            raise NoSuchRevisionError(
+                f"there is no revision {number}, or it is not among the last {MOST_KEPT}, which `waggle config history` shows"
+            )
         return revision.values
 
     async def _tell(self, revision: ConfigRevision) -> None:

@@ -41,7 +41,7 @@ async def test_one_is_replayed_and_one_that_is_gone_is_told(gateway, ingest, dlq
     ran = await dlq("replay", letter["id"], "INGEST.404-1")
     assert ran.code == 1
     assert f"✓ {letter['id']}  replayed" in ran.out
-    assert "✗ INGEST.404-1  There is no dead letter INGEST.404-1." in ran.out
+    assert "✗ INGEST.404-1  There is no dead letter INGEST.404-1" in ran.out
     await until(lambda: len(ingest.seen) == 2)
 
 
@@ -64,7 +64,15 @@ async def test_letters_are_dropped(gateway, ingest, dlq):
     assert (ran.code, "There is no dead letter" in ran.out) == (1, True)
 
 
-@pytest.mark.parametrize("arguments", [(), ("INGEST.1-1", "--all"), ("INGEST.1-1", "--code", "x")])
+@pytest.mark.parametrize("arguments", [(), ("INGEST.1-1", "--all"), ("INGEST.1-1", "--code", "retries_exhausted")])
 async def test_what_is_to_be_replayed_must_be_said(dlq, arguments):
     ran = await dlq("replay", *arguments)
     assert (ran.code, "waggle dlq ls" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ls", "--stream", "NOPE"), ("ls", "--code", "x"), ("replay", "--all", "--stream", "NOPE")]
+)
+async def test_a_filter_that_cannot_match_is_said(dlq, arguments):
+    ran = await dlq(*arguments)
+    assert (ran.code, "there is no" in ran.err) == (2, True)
