@@ -23,7 +23,9 @@ LEAST: Final = 0.6
 OTHERS_STAND_TOO: Final = 0.5
 """What is left of confidence when nothing else gets done either: then it is hardly the message."""
 FEW: Final = 5
-"""More messages that come again are a worker that is too slow, or dies by itself."""
+"""More messages that come again are a worker that is too slow, or dies by itself; unless few are given up while workers die: whoever
+dies of one message has others in hand.
+"""
 
 _PROCESSED: Final = "messaging_process_duration_seconds_count"
 _OUT: Final = 'waggle_advisories_total{kind="max_deliveries"}'
@@ -96,7 +98,10 @@ class _Signs:
 
     @property
     def is_flood(self) -> bool:
-        return self.again is not None and self.again.value > FEW
+        """Whether it is hardly a message."""
+        if self.again is None or self.again.value <= FEW:
+            return False
+        return not (self.crashes and self.letters is not None and 0 < self.letters.value <= FEW)
 
     def weights(self) -> list[tuple[float, list[Reading]]]:
         """Each sign with what tells of it. A crash alone says nothing of messages."""

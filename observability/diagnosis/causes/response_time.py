@@ -35,6 +35,12 @@ P95_NOW: Final = Measure(
     rests_on=_COUNT,
     unit="s",
 )
+P95_BEFORE: Final = Measure(
+    what="the same of the minute until 20 s ago",
+    expression="histogram_quantile(0.95, sum by (le) (rate(waggle_query_duration_seconds_bucket[1m] offset 20s)))",
+    rests_on=_COUNT,
+    unit="s",
+)
 WAITING: Final = Measure(
     what="questions that wait for it",
     expression='sum by (consumer) (waggle_consumer_pending{stream=~"QUERY|GENERATE"})',
@@ -123,6 +129,8 @@ class HighResponseTime:
         if queue is not None:
             service = ConsumerServices(signals).of(queue.labels.get("consumer", ""))
             told.append(queue.evidence())
+        elif not service and not _lasts(signals):
+            return []
         if owner is not None:
             told.append(owner.reading.evidence(what=f"time of {owner.stage} for each question"))
         return [
@@ -141,6 +149,12 @@ def _longest_queue(signals: Signals) -> Reading | None:
     """The consumer of questions that most of them wait for, if they do."""
     queues = [each for each in signals.read(WAITING) if each.value >= LEAST_WAITING]
     return max(queues, key=lambda each: (each.value, each.labels.get("consumer", "")), default=None)
+
+
+def _lasts(signals: Signals) -> bool:
+    """Whether it was slow two samples ago: when it begins, some have told of the questions, and not yet of what they did for them."""
+    before = signals.one(P95_BEFORE)
+    return before is not None and before.value > SLOW_S
 
 
 def _where(owner: _Owner | None, queue: Reading | None, service: str) -> str:

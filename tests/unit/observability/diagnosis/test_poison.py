@@ -66,6 +66,17 @@ def test_many_that_come_again_are_another_trouble() -> None:
     assert found(PoisonMessage(), exhausted(crashing(again(40.0)))) == []
 
 
+def test_who_dies_of_one_message_has_others_in_hand() -> None:
+    """Many come again, few are given up, and workers die."""
+    made = exhausted(crashing(again(20.0)))
+    work(made, "ingest", "ingest-1", from_s(3500, 0, 0.02), 1.0, outcome="dead_lettered", error_type="dead_lettered")
+
+    (finding,) = found(PoisonMessage(), made)
+
+    assert finding.subject.consumer == "ingest"
+    assert found(PoisonMessage(), crashing(again(20.0))) == []
+
+
 def test_what_came_again_once_and_is_done_is_none() -> None:
     made = crashing(healthy())
     made.gauge("waggle_consumer_redelivered", lambda t: ((t > 3480) & (t < 3520)) * 1.0, **INGEST)
