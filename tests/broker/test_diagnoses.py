@@ -29,10 +29,11 @@ RHYTHM = Rhythm(warm_up_s=0, look_s=0.1, poll_s=0.5, candidacy_s=0.2, remind_s=0
 
 @asynccontextmanager
 async def observing(url: str, folder: Path, instance: str, *, broker_up: float) -> AsyncIterator[None]:
-    """An observer that knows only whether the broker answers; not ours, which has to."""
+    """An observer that knows only that it hears, and whether the broker answers; not ours, which has to."""
     settings = ObserverSettings(nats_url=url, data_dir=folder, instance=instance, shipped_rules=False)
     fed = HandFed()
     fed.values["waggle_broker_up"] = broker_up
+    fed.values["waggle_up"] = 1.0  # somebody is heard
     async with running(build(settings, rhythm=RHYTHM, intake=fed.of)):
         yield
 

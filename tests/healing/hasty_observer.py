@@ -6,14 +6,16 @@ from cli.main import main
 from observability.diagnosis.causes import memory_leak
 
 WINDOW_S = 90.0
-WARM_UP_S = 30.0
+WARM_UP_S = 60.0
 LEAST_SPAN_S = 60.0
+LEAST_GROWTH_BYTES = 64 * 1024**2
+"""Twice what it is: a process that is a minute old grows by as much as one that leaks for an hour."""
 LEAST_SAMPLES = 6
 HALF_SAMPLES = 3
 
 
 def hasten() -> None:
-    for name in ("WINDOW_S", "WARM_UP_S", "LEAST_SPAN_S", "LEAST_SAMPLES", "HALF_SAMPLES"):
+    for name in ("WINDOW_S", "WARM_UP_S", "LEAST_SPAN_S", "LEAST_GROWTH_BYTES", "LEAST_SAMPLES", "HALF_SAMPLES"):
         setattr(memory_leak, name, globals()[name])
 
 

@@ -23,8 +23,8 @@ LEAST: Final = 0.6
 OTHERS_STAND_TOO: Final = 0.5
 """What is left of confidence when nothing else gets done either: then it is hardly the message."""
 FEW: Final = 5
-"""More messages that come again are a worker that is too slow, or dies by itself; unless few are given up while workers die: whoever
-dies of one message has others in hand.
+"""More messages that come again are a worker that is too slow, or dies by itself; unless workers die, and few come again all the
+time or are given up: whoever dies of one message has others in hand.
 """
 
 _PROCESSED: Final = "messaging_process_duration_seconds_count"
@@ -94,14 +94,16 @@ class _Signs:
 
     @property
     def lasts(self) -> bool:
-        return self.always is not None and self.always.value >= 1 and self.again is not None and self.again.value <= FEW
+        """Whether a few come again all the time, whatever comes again beside them."""
+        return self.again is not None and self.always is not None and 1 <= self.always.value <= FEW
 
     @property
     def is_flood(self) -> bool:
         """Whether it is hardly a message."""
         if self.again is None or self.again.value <= FEW:
             return False
-        return not (self.crashes and self.letters is not None and 0 < self.letters.value <= FEW)
+        few_given_up = self.letters is not None and 0 < self.letters.value <= FEW
+        return not (self.crashes and (self.lasts or few_given_up))
 
     def weights(self) -> list[tuple[float, list[Reading]]]:
         """Each sign with what tells of it. A crash alone says nothing of messages."""

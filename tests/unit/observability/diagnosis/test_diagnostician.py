@@ -274,3 +274,13 @@ def test_in_noise_the_root_is_still_found(seed: int) -> None:
             made.series[series] = samples
 
     assert causes(diagnosed(made)) == [(Cause.BACKEND_CONNECTION_LOST, "index")]
+
+
+def test_of_a_time_of_which_nothing_is_known_no_cause_is_judged() -> None:
+    made = healthy()
+    diagnostician = Diagnostician(made.source(), now_ms=lambda: made.end_ms)
+
+    before, now = diagnostician.at(-24 * 3_600_000), diagnostician.now()
+
+    assert (before.items, set(before.unjudged)) == ((), set(Cause))
+    assert now.unjudged == ()

@@ -77,6 +77,15 @@ def test_who_dies_of_one_message_has_others_in_hand() -> None:
     assert found(PoisonMessage(), crashing(again(20.0))) == []
 
 
+def test_what_comes_again_beside_it_is_soon_done() -> None:
+    made = healthy()
+    made.gauge("waggle_consumer_redelivered", lambda t: (t > 3300) * (1.0 + 15 * (t % 30 == 0)), **INGEST)
+
+    assert found(PoisonMessage(), made) == []
+    (finding,) = found(PoisonMessage(), crashing(made))
+    assert 0.6 < finding.confidence < 0.8
+
+
 def test_what_came_again_once_and_is_done_is_none() -> None:
     made = crashing(healthy())
     made.gauge("waggle_consumer_redelivered", lambda t: ((t > 3480) & (t < 3520)) * 1.0, **INGEST)
