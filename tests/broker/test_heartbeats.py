@@ -199,7 +199,7 @@ async def test_what_takes_long_to_load_keeps_no_heartbeat_back(
         assert loaded.wait(timeout=30)
         return build_index(*arguments, **options)
 
-    monkeypatch.setattr(f"workers.{service}.worker.build_index", slowly)
+    monkeypatch.setattr("workers.indexing.duty.build_index", slowly)
     given: dict[str, Any] = {"nats_url": broker_settings.nats_url, "index_path": tmp_path / "index", "instance": "new"}
     app = (
         embed.build(EmbedSettings(**given), embedder=WatchedEmbedder, table=table)

@@ -56,7 +56,7 @@ async def index(settings: EmbedSettings) -> AsyncIterator[VectorIndex]:
 
 
 @pytest.fixture
-async def embed(settings: EmbedSettings, table: Topology) -> AsyncIterator[WorkerApp]:
+async def embed(broker: Broker, settings: EmbedSettings, table: Topology) -> AsyncIterator[WorkerApp]:
     async with running(build(settings, embedder=lambda: EMBEDDER, kept_s=0, table=table)) as app:
         yield app
 
