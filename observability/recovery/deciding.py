@@ -111,12 +111,10 @@ class Decider:
                 judgement = Judgement.of(
                     proposal, Verdict.OBSERVE, "Somebody has changed it since: it is left to them."
                 )
-            elif proposal.step.mode is Mode.OBSERVE:
-                judgement = Judgement.of(proposal, Verdict.OBSERVE, f"{_name(proposal)} is only observed.")
-            elif (objection := self._objection(proposal, situation, known)) is not None:
-                judgement = Judgement.withheld(proposal, replace(objection, then=Then.WAIT))
             else:
-                judgement = self._permitted(proposal, known)
+                objection = self._objection(proposal, situation, known)
+                waits = None if objection is None else replace(objection, then=Then.WAIT)  # there is no next rung
+                judgement, _ = self._judged(proposal, waits, known)
             decision = judgement.decision(proposal.case, known, token=token)
             if decision is not None:
                 known.take(decision)
@@ -159,12 +157,15 @@ class Decider:
             if target.key not in spent:
                 proposal = Proposal(case=case, rung=rung, step=step, target=target)
                 objection = self._objection(proposal, situation, past)
-                if step.mode is Mode.OBSERVE:
-                    yield Judgement.of(proposal, Verdict.OBSERVE, f"{_name(proposal)} is only observed."), Then.WAIT
-                elif objection is not None:
-                    yield Judgement.withheld(proposal, objection), objection.then
-                else:
-                    yield self._permitted(proposal, past), Then.WAIT
+                yield self._judged(proposal, objection, past)
+
+    def _judged(self, proposal: Proposal, objection: Objection | None, past: Past) -> tuple[Judgement, Then]:
+        """What comes of a step, and what follows from that."""
+        if proposal.step.mode is Mode.OBSERVE:
+            return Judgement.of(proposal, Verdict.OBSERVE, f"{_name(proposal)} is only observed."), Then.WAIT
+        if objection is not None:
+            return Judgement.withheld(proposal, objection), objection.then
+        return self._permitted(proposal, past), Then.WAIT
 
     def _permitted(self, proposal: Proposal, past: Past) -> Judgement:
         """No safeguard objects: how far the policy lets it go."""

@@ -20,7 +20,7 @@ _LEADS_BACK: Final = {
 }
 """What takes back which action."""
 _BACK: Final = {done: back for back, done in _LEADS_BACK.items()}
-MAY_HAVE_BEEN_DONE: Final = frozenset({CommandOutcome.DONE, CommandOutcome.UNKNOWN})
+_MAY_HAVE_BEEN_DONE: Final = frozenset({CommandOutcome.DONE, CommandOutcome.UNKNOWN})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def _acts(past: Past, now: datetime) -> list[Action]:
         lambda each: (
             each.decision.action in _BACK
             and not each.is_return
-            and each.outcome in MAY_HAVE_BEEN_DONE
+            and each.outcome in _MAY_HAVE_BEEN_DONE
             and each.at > now - REMEMBERED
         )
     )
