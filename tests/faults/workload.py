@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from contracts.documents import DocumentState
 from contracts.identifiers import new_id
 from messaging.broker import Broker
 from tests.faults.books import Books
-from tests.faults.client import Client
+from tests.faults.client import Client, Reply
 from tests.faults.documents import PARTS, QUESTION, Text, text_of
 from tests.faults.exhaustion import exhausted_generation
 from tests.faults.points import Work
@@ -49,7 +50,9 @@ class Workload:
     stack: Served
     documents: int = 0
     versions: dict[str, int] = field(default_factory=dict)
-    _asking: set[asyncio.Task[object]] = field(default_factory=set)
+    _asking: set[asyncio.Task[Reply]] = field(default_factory=set)
+    _replies: Counter[str] = field(default_factory=Counter)
+    """How what was handed in or asked in the background ended, since something was last waited for."""
 
     async def prepare(self, *, versioned: int = VERSIONED) -> None:
         """Documents that the searcher looks at from now on."""
@@ -142,12 +145,17 @@ class Workload:
             assert task.cancelled(), f"the load broke off: {task.exception()}"
         await self.finish()
 
-    async def drive(self, work: Work, *, until_true: Callable[[], object], every_s: float, timeout_s: float) -> None:
+    async def drive(
+        self, work: Work, *, what: str, until_true: Callable[[], object], every_s: float, timeout_s: float
+    ) -> None:
         """Bring work of a kind about, again and again, until something has happened."""
         deadline = time.monotonic() + timeout_s
+        self._replies.clear()
         while not until_true():
             if time.monotonic() > deadline:
-                raise AssertionError(f"{work} did not bring it about within {timeout_s:g} s")
+                raise AssertionError(
+                    f"{what}: {work} did not bring it about within {timeout_s:g} s; replies meanwhile: {dict(self._replies)}"
+                )
             await self._once(work)
             await _soon(until_true, every_s)
 
@@ -169,10 +177,16 @@ class Workload:
             case Work.EXHAUSTION:
                 self.stack.books.questions.add(await exhausted_generation(self.stack.broker))
 
-    def _own(self, doing: Awaitable[object]) -> None:
+    def _own(self, doing: Awaitable[Reply]) -> None:
         task = asyncio.ensure_future(doing)
         self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._note)
+
+    def _note(self, task: asyncio.Task[Reply]) -> None:
+        self._asking.discard(task)
+        if not task.cancelled() and task.exception() is None:
+            reply = task.result()
+            self._replies[" ".join(filter(None, (str(reply.status), reply.body.get("end"))))] += 1
 
 
 async def _soon(condition: Callable[[], object], timeout_s: float) -> None:

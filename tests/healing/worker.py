@@ -1,11 +1,13 @@
 """A process of the stack under test: that of `tests.faults.worker`, whose ways change as switches say.
 
-Production functions are wrapped from outside, so that they know nothing of it.
+Production functions are wrapped from outside, so that they know nothing of it, and keep their signatures, by which fault
+points read what a call is about.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -47,6 +49,7 @@ class Ways:
         return self._switches.is_on(switch, self._instance)
 
     def _muted(self, original: Method) -> Method:
+        @functools.wraps(original)
         async def publish(heartbeats: Any) -> None:
             if self._is(Switch.LEAKS):
                 self._leaked.append(b"x" * LEAKED_BYTES)  # written to, so that it takes memory
@@ -56,6 +59,7 @@ class Ways:
         return publish
 
     def _hanging(self, original: Method) -> Method:
+        @functools.wraps(original)
         async def call(*args: Any, **kwargs: Any) -> Any:
             while self._is(Switch.HANGS):  # noqa: ASYNC110 (another process says so, by a file)
                 await asyncio.sleep(LOOK_S)
@@ -65,6 +69,7 @@ class Ways:
 
     def _slowed(self, switch: Switch, by_s: float) -> Callable[[Method], Method]:
         def slowed(original: Method) -> Method:
+            @functools.wraps(original)
             async def call(*args: Any, **kwargs: Any) -> Any:
                 if self._is(switch):
                     await asyncio.sleep(by_s)

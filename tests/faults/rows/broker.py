@@ -98,6 +98,7 @@ class BrokerBeforeAck(Row):
         stack.plans.arm(plan)
         await work.drive(
             kind,
+            what=point,
             until_true=lambda: stack.plans.strikes(plan),
             every_s=DRIVE_EVERY_S,
             timeout_s=STRUCK_TIMEOUT_S,

@@ -151,6 +151,7 @@ class Killing:
         try:
             await self.work.drive(
                 point.work,
+                what=point.name,
                 until_true=lambda: self.stack.plans.strikes(plan),
                 every_s=DRIVE_EVERY_S,
                 timeout_s=REACHED_TIMEOUT_S,

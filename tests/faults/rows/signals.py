@@ -91,6 +91,7 @@ class Zombies(Row):
         stack.plans.arm(plan)
         await work.drive(
             BY_NAME[point].work,
+            what=point,
             until_true=lambda: stack.plans.strikes(plan),
             every_s=DRIVE_EVERY_S,
             timeout_s=STRUCK_TIMEOUT_S,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deploy.local import leftovers
@@ -32,6 +34,7 @@ def start(layout: Layout) -> Iterator[Start]:
         environment = {**os.environ, "SUPERVISOR_SERVER_URL": url or layout.supervisor_url}
         process = subprocess.Popen(["sh", "-c", script], env=environment, start_new_session=True)
         started.append(process)
+        _await_environment(process.pid)
         layout.pid(name).write_text(f"{process.pid}\n", encoding="utf-8")
         return process.pid
 
@@ -72,3 +75,11 @@ def test_what_does_not_end_in_time_is_killed(layout: Layout, start: Start) -> No
     leftovers.stop(leftovers.find(layout), timeout_s=0.3)
 
     assert leftovers.find(layout) == {}
+
+
+def _await_environment(pid: int, timeout_s: float = 10.0) -> None:
+    """A process that was started a moment ago may not show its environment yet: its start returns amid `exec`."""
+    deadline = time.monotonic() + timeout_s
+    while not psutil.Process(pid).environ():
+        assert time.monotonic() < deadline, f"process {pid} shows no environment within {timeout_s:g} s"
+        time.sleep(0.01)
