@@ -68,6 +68,13 @@ class TransientError(WaggleError):
         self.retry_after_s = retry_after_s
 
 
+class NotYetError(TransientError):
+    """It is too early for this message: nothing failed, and it comes again after `retry_after_s`."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message, retry_after_s=retry_after_s)
+
+
 class NewerSchemaError(TransientError):
     """A message of a newer schema version than this release knows."""
 

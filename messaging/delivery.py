@@ -28,6 +28,8 @@ class Outcome(StrEnum):
     ACKED = "acked"
     EXPIRED = "expired"
     RETRIED = "retried"
+    POSTPONED = "postponed"
+    """It was too early: nothing failed."""
     DEAD_LETTERED = "dead_lettered"
     RETURNED = "returned"
 

@@ -8,7 +8,7 @@ from typing import Any
 import nats.errors
 import structlog
 
-from contracts.errors import ErrorCode, PermanentError, TransientError, WaggleError
+from contracts.errors import ErrorCode, NotYetError, PermanentError, TransientError, WaggleError
 from messaging.attempts import Attempts
 from messaging.deadletters import DeadLetters
 from messaging.delivery import Incoming, Outcome
@@ -103,7 +103,7 @@ class Settlement:
 
     async def _return(self, incoming: Incoming[Any], error: BaseException) -> None:
         await incoming.raw.nak(delay=self._delays.delay_s(error, attempt=incoming.delivery.attempt))
-        incoming.outcome = Outcome.RETRIED
+        incoming.outcome = Outcome.POSTPONED if isinstance(error, NotYetError) else Outcome.RETRIED
 
     async def _give_up(self, incoming: Incoming[Any], error: PermanentError) -> None:
         try:

@@ -17,6 +17,7 @@ from observability.diagnosis.causes import (
     BacklogGrowing,
     BadRelease,
     DiskFilling,
+    FailingWork,
     HighErrorRate,
     HighResponseTime,
     MemoryLeak,
@@ -41,6 +42,7 @@ log = structlog.get_logger(__name__)
 DETECTORS: Final[tuple[Detector, ...]] = (
     HighResponseTime(),
     HighErrorRate(),
+    FailingWork(),
     MemoryLeak(),
     BackendConnectionLost(),
     ServiceUnavailable(),
@@ -116,7 +118,7 @@ class Diagnostician:
                 continue
             for finding in sorted(findings, key=rank)[: MOST_FINDINGS // len(self._detectors)]:
                 found.setdefault(finding.fingerprint, finding)
-        return list(found.values()), tuple(unjudged)
+        return list(found.values()), tuple(dict.fromkeys(unjudged))
 
     def _relations(self, findings: list[Finding], graph: Graph) -> Relations:
         symptoms = frozenset(_symptom(finding, graph) for finding in findings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from contracts.documents import DocumentRecord, GenerationState, PurgeRequest
-from contracts.errors import ErrorCode, PermanentError, TransientError
+from contracts.errors import ErrorCode, NotYetError, PermanentError, TransientError
 from contracts.events import DocumentFact
 from contracts.queries import READ_ON_S
 from messaging.caching.base import Cache
@@ -51,8 +51,8 @@ class Purging:
     async def purge(self, request: PurgeRequest) -> int:
         """Delete the rows and return how many there were.
 
-        Raises `TransientError` when it is too early or rows are left, and `PermanentError` for a generation that the
-        ledger does not say is over: its rows stay.
+        Raises `NotYetError` when it is too early, `TransientError` when rows are left, and `PermanentError` for a
+        generation that the ledger does not say is over: its rows stay.
         """
         record = await self._ledger.get(request.tenant, request.document_id)
         if record is None:
@@ -84,7 +84,7 @@ class Purging:
     def _require_time(self, over_at: datetime) -> None:
         remaining_s = (over_at - self._clock.now()).total_seconds()
         if remaining_s > 0:
-            raise TransientError("questions under way may still need these rows", retry_after_s=remaining_s)
+            raise NotYetError("questions under way may still need these rows", retry_after_s=remaining_s)
 
     async def _remove(self, request: PurgeRequest) -> int:
         names = (request.tenant, request.document_id, request.generation)

@@ -5,6 +5,7 @@ from observability.diagnosis.causes.backlog import BacklogGrowing
 from observability.diagnosis.causes.bad_release import BadRelease
 from observability.diagnosis.causes.disk import DiskFilling
 from observability.diagnosis.causes.error_rate import HighErrorRate
+from observability.diagnosis.causes.failing_work import FailingWork
 from observability.diagnosis.causes.memory_leak import MemoryLeak
 from observability.diagnosis.causes.poison import PoisonMessage
 from observability.diagnosis.causes.response_time import HighResponseTime
@@ -16,6 +17,7 @@ __all__ = [
     "BacklogGrowing",
     "BadRelease",
     "DiskFilling",
+    "FailingWork",
     "HighErrorRate",
     "HighResponseTime",
     "MemoryLeak",

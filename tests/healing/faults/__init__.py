@@ -7,7 +7,7 @@ from tests.healing.faults.backends import EndpointDown, IndexDown, IndexLeft, Sl
 from tests.healing.faults.blindness import HeartbeatsDropped, ObserversParted, TwoObservers
 from tests.healing.faults.caches import CachePoisoned
 from tests.healing.faults.load import Backlog, SlowBurst
-from tests.healing.faults.messages import Poison
+from tests.healing.faults.messages import Failing, Poison
 from tests.healing.faults.partitions import Flapping, WorkerParted
 from tests.healing.faults.processes import Frozen, Killed, Leak, NeverReturns
 from tests.healing.faults.settings import BadRevision
@@ -30,6 +30,7 @@ FAULTS: tuple[type[Fault], ...] = (
     IndexLeft,
     CachePoisoned,
     Leak,
+    Failing,
     Poison,
 )
 """Who strikes only few processes comes before who may strike any."""

@@ -1,8 +1,9 @@
-"""Messages that do harm to who handles them."""
+"""Messages that do harm to who handles them, and handlers that fail on every one."""
 
 from __future__ import annotations
 
-from contracts.diagnoses import Cause
+from contracts.diagnoses import Cause, RecommendedAction
+from contracts.documents import DocumentState
 from tests.faults.documents import text_of
 from tests.faults.plans import Action, Plan
 from tests.healing.fault import Fault, Repairer, Struck
@@ -36,3 +37,33 @@ class Poison(Fault):
 
     async def mended(self, site: Site, struck: Struck) -> bool:
         return await site.answers()
+
+
+class Failing(Fault):
+    name = "handlers that raise"
+    fault = "every batch that embed is given raises"
+    passes = "it is named within 45 s, and embed is restarted, once each; what came again meanwhile is indexed afterwards"
+    repairer = Repairer.CAMPAIGN
+    cause = Cause.HIGH_ERROR_RATE
+    actions = frozenset({RecommendedAction.RESTART_SERVICE})
+    detect_within_s = 45.0
+    lonely = True
+    hold_s = 20.0
+
+    def __init__(self) -> None:
+        self._document_id = ""
+
+    async def strike(self, site: Site) -> Struck:
+        site.plans.arm(Plan(point=POINT, action=Action.RAISE, once=False))
+        document = text_of("meanwhile", 1, site.seed, parts=PARTS)
+        self._document_id = document.document_id
+        await site.client.submit_surely(document)
+        embed = frozenset({"embed", "embed-1", "embed-2"})
+        return Struck(what="whatever embed is given raises", named=frozenset({"embed"}), targets=embed)
+
+    async def relieve(self, site: Site, struck: Struck) -> None:
+        site.plans.disarm(POINT)
+
+    async def mended(self, site: Site, struck: Struck) -> bool:
+        shown = await site.client.show(self._document_id)
+        return shown is not None and shown["state"] == DocumentState.READY

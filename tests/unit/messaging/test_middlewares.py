@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 
 from contracts import topology
-from contracts.errors import ErrorCode, PermanentError, TransientError
+from contracts.errors import ErrorCode, NotYetError, PermanentError, TransientError
 from messaging.activity import Activity
 from messaging.attempts import Attempts
 from messaging.breaker import Breaker, Probing
@@ -155,6 +155,7 @@ class TestSettlement:
         [
             (TransientError("x"), "nak", Outcome.RETRIED),
             (ValueError("x"), "nak", Outcome.RETRIED),
+            (NotYetError("x", retry_after_s=1), "nak", Outcome.POSTPONED),
             (PermanentError("x"), "term", Outcome.DEAD_LETTERED),
         ],
     )
