@@ -220,7 +220,7 @@ class RecoveryResult(Message):
     captured: str = ""
     """What was kept of the target before: the tail of its log, its stacks, its consumer's state."""
     replicas: int | None = Field(default=None, ge=0)
-    """Of scale_up and scale_down that were done: how many run since then."""
+    """Of scale_up and scale_down that started or stopped something: how many run since then."""
     began_at: AwareDatetime
     token: int = Field(ge=0)
 

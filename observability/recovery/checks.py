@@ -82,6 +82,15 @@ def instance_ready(action: Action, situation: Situation) -> Failure:
     return f"{action.target.name} is not ready"
 
 
+def fewer_run(action: Action, situation: Situation) -> Failure:
+    """As many as the platform said it had left; where it does not say how many run, nothing speaks against it."""
+    service = situation.services.get(action.target.service)
+    left = None if action.result is None else action.result.replicas
+    if service is None or service.possible is None or left is None or service.running <= left:
+        return None
+    return f"{service.running} {action.target.service} run, not {left}"
+
+
 def standby_active(action: Action, situation: Situation) -> Failure:
     backend = situation.backends.get(action.target.name)
     return None if backend is not None and backend.standby_active else f"{action.target.name} uses no standby"
@@ -102,6 +111,7 @@ BEFORE: Final[Mapping[PreCheck, Callable[[Proposal, Situation, Limits], Failure]
 }
 AFTER: Final[Mapping[PostCheck, Callable[[Action, Situation], Failure]]] = {
     PostCheck.INSTANCE_READY: instance_ready,
+    PostCheck.FEWER_RUN: fewer_run,
     PostCheck.STANDBY_ACTIVE: standby_active,
     PostCheck.FIRST_CHOICE_ACTIVE: first_choice_active,
 }

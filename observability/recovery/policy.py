@@ -40,6 +40,8 @@ class PostCheck(StrEnum):
     INSTANCE_READY = "instance_ready"
     """The instance is heard again, and ready."""
     STANDBY_ACTIVE = "standby_active"
+    FEWER_RUN = "fewer_run"
+    """No more instances run than were left."""
     FIRST_CHOICE_ACTIVE = "first_choice_active"
     """Only for going back, which no rung names."""
 
@@ -55,6 +57,7 @@ PRE_CHECKS: Final = {
 """Those that make sense for each action; all of them apply where a rung names none."""
 POST_CHECKS: Final = {
     RecommendedAction.RESTART_SERVICE: (PostCheck.INSTANCE_READY,),
+    RecommendedAction.SCALE_DOWN: (PostCheck.FEWER_RUN,),
     RecommendedAction.FAILOVER: (PostCheck.STANDBY_ACTIVE,),
 }
 

@@ -88,5 +88,5 @@ async def _scaled(fleet: LiveFleet, command: RecoveryCommand) -> Done:
     changes += [f"stopped {', '.join(scaled.stopped)}"] if scaled.stopped else []
     return Done(
         detail=f"{scaled.service}: {scaled.before} → {scaled.after}; {', '.join(changes) or 'it was so already'}",
-        replicas=scaled.after,
+        replicas=scaled.after if changes else None,
     )

@@ -262,6 +262,25 @@ class TestInstances:
         judged = Decider(asks).judge(view(at=at), embeds(3), before, now=at, token=3)
         assert (judged.news, judged.standing) == ((), ())
 
+    @pytest.mark.parametrize(("running", "verified"), [(2, Verified.RECOVERED), (3, Verified.NOT_RECOVERED)])
+    def test_it_helped_when_fewer_run(self, running: int, verified: Verified) -> None:
+        before = past(*scaled(3, ago=2 * HOUR, quiet=HOUR))
+        (decision,) = decided(SCALES, embeds(3), before)
+        before.take(decision)
+        before.take(result(decision).model_copy(update={"replicas": 2}))
+
+        at = NOW + timedelta(minutes=30)
+        found = Verifier(SCALES).verify(view(at=at), embeds(running), before, now=at, token=3)
+
+        assert [each.verified for each in found] == [verified]
+
+    def test_one_that_was_there_already_is_not_taken_away(self) -> None:
+        before = past(*scaled(3, ago=2 * HOUR, quiet=HOUR, replicas=None))
+
+        (left,) = decided(SCALES, embeds(3), before)
+
+        assert left.verdict is Verdict.OBSERVE
+
     def test_it_stands_in_the_way_of_no_repair(self) -> None:
         back = acted(EMBED, RecommendedAction.SCALE_DOWN, ago=30).model_copy(update={"returns": "earlier"})
         grows = of_service(Cause.BACKLOG_GROWING, "ingest")
