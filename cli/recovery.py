@@ -114,7 +114,10 @@ def pause(
         return
     ends_at = _end(lasting, until)
     body = {"reason": because or "no reason given", "ends_at": ends_at.isoformat(), "claimed_by": whoever()}
-    _say_pause(asyncio.run(_pause_until(body)), as_json=as_json)
+    before, now = asyncio.run(_pause_until(body))
+    _say_pause(now, as_json=as_json)
+    if before.paused:
+        messages().print(f"It replaces the one until {shown(before.ends_at)}, by {_who(before)}: {before.reason}.")
 
 
 @recovery.command("resume")
@@ -147,13 +150,16 @@ def _say_pause(found: PauseView, *, as_json: bool) -> None:
     if as_json:
         print_json(found.model_dump(mode="json"))
     elif found.paused:
-        by = found.claimed_by or found.by
         console().print(
-            f"Paused until {shown(found.ends_at)}, since {shown(found.since)}, by {by}: {found.reason}. "
+            f"Paused until {shown(found.ends_at)}, since {shown(found.since)}, by {_who(found)}: {found.reason}. "
             "To end it before: waggle recovery resume"
         )
     else:
         console().print("Not paused: the system repairs as its policy lets it.")
+
+
+def _who(pause: PauseView) -> str:
+    return pause.claimed_by or pause.by or "somebody"
 
 
 def _say_answer(found: Answered, *, as_json: bool) -> None:
@@ -198,9 +204,10 @@ async def _pause() -> PauseView:
         return await client.recovery_pause()
 
 
-async def _pause_until(body: dict[str, Any]) -> PauseView:
+async def _pause_until(body: dict[str, Any]) -> tuple[PauseView, PauseView]:
+    """What there was before, and what there is now."""
     async with gateway() as client:
-        return await client.pause_recovery(body)
+        return await client.recovery_pause(), await client.pause_recovery(body)
 
 
 async def _resume() -> PauseView:

@@ -189,7 +189,11 @@ class TestThePause:
         assert abs(datetime.fromisoformat(body["ends_at"]) - datetime.now(UTC) - timedelta(hours=2)) < timedelta(
             minutes=1
         )
+        assert "replaces" not in made.err
         assert waggle("recovery", "pause", "--json").json["reason"] == "moving the index"
+        again = waggle("recovery", "pause", "--for", "3h", "--because", "it takes longer")
+        assert "replaces the one until" in again.err
+        assert "moving the index" in again.err
         assert waggle("recovery", "resume").out == "Not paused: the system repairs as its policy lets it.\n"
 
     @pytest.mark.parametrize(
