@@ -99,6 +99,7 @@ class Client:
         generate: bool = True,
         documents: tuple[str, ...] = (),
         mode: str = "hybrid",
+        cache: bool = True,
     ) -> Reply:
         """Ask a question once and wait for its end."""
         body: dict[str, Any] = {
@@ -107,6 +108,7 @@ class Client:
             "deadline_s": deadline_s,
             "top_k": 50,
             "mode": mode,
+            "cache": cache,
         }
         if documents:
             body["filters"] = {"document_ids": documents}
@@ -115,9 +117,9 @@ class Client:
             self.books.questions.add(query_id)
         return reply
 
-    async def stream(self, question: str, *, deadline_s: float = 20.0) -> Reply:
+    async def stream(self, question: str, *, deadline_s: float = 20.0, cache: bool = True) -> Reply:
         """Ask a question and follow the answer piece by piece; the reply is its end."""
-        body = {"query": question, "stream": True, "deadline_s": deadline_s}
+        body = {"query": question, "stream": True, "deadline_s": deadline_s, "cache": cache}
         last = ""
         try:
             async with self._http.stream("POST", "/v1/query", json=body) as response:

@@ -81,15 +81,15 @@ class Workload:
         await self.stack.client.submit_surely(text_of(name, self.versions[name], self.stack.seed))
         return name
 
-    def ask(self, *, deadline_s: float = 20.0) -> None:
+    def ask(self, *, deadline_s: float = 20.0, cache: bool = True) -> None:
         """A question whose answer is followed in the background."""
-        self._own(self.stack.client.stream(QUESTION, deadline_s=deadline_s))
+        self._own(self.stack.client.stream(QUESTION, deadline_s=deadline_s, cache=cache))
 
     async def answered(self) -> None:
-        """Ask until there is an answer."""
+        """Ask until there is an answer that somebody has worked for."""
 
         async def asked() -> bool:
-            return (await self.stack.client.ask(QUESTION)).ok
+            return (await self.stack.client.ask(QUESTION, cache=False)).ok
 
         await until(asked, timeout_s=DONE_TIMEOUT_S, what="a question is answered")
 
@@ -171,9 +171,9 @@ class Workload:
             case Work.REPLACEMENT:
                 await self.replace()
             case Work.QUESTION:
-                self.ask()
+                self.ask(cache=False)
             case Work.EXPIRY:
-                self.ask(deadline_s=EXPIRY_DEADLINE_S)
+                self.ask(deadline_s=EXPIRY_DEADLINE_S, cache=False)
             case Work.EXHAUSTION:
                 self.stack.books.questions.add(await exhausted_generation(self.stack.broker))
 

@@ -127,8 +127,8 @@ class Site:
         return beat is not None and beat.pid == now and beat.state is ProcessState.READY
 
     async def answers(self) -> bool:
-        """Whether a question is answered."""
-        return (await self.client.ask(QUESTION)).ok
+        """Whether a question is answered by who works, not by what is remembered."""
+        return (await self.client.ask(QUESTION, cache=False)).ok
 
 
 @asynccontextmanager
