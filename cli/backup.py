@@ -114,7 +114,7 @@ def _summary(manifest: Manifest) -> str:
             counted(counts.documents, "document"),
             counted(counts.uploads, "upload"),
             counted(counts.dead_letters, "dead letter"),
-            counted(counts.settings, "setting"),
+            counted(counts.settings, "configuration record"),
         )
     )
 
