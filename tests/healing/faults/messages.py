@@ -42,7 +42,9 @@ class Poison(Fault):
 class Failing(Fault):
     name = "handlers that raise"
     fault = "every batch that embed is given raises"
-    passes = "it is named within 45 s, and embed is restarted, once each; what came again meanwhile is indexed afterwards"
+    passes = (
+        "it is named within 45 s, and embed is restarted, once each; what came again meanwhile is indexed afterwards"
+    )
     repairer = Repairer.CAMPAIGN
     cause = Cause.HIGH_ERROR_RATE
     actions = frozenset({RecommendedAction.RESTART_SERVICE})
