@@ -49,6 +49,7 @@ class Commands(LazyGroup):
         "drain": "cli.control",
         "stacks": "cli.control",
         "config": "cli.configuration",
+        "keys": "cli.keys",
         "backup": "cli.backup",
         "restore": "cli.backup",
         "doctor": "cli.doctor",

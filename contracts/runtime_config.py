@@ -8,10 +8,11 @@ from typing import Annotated, Final
 
 from pydantic import Field, JsonValue, StringConstraints, ValidationError
 
+from contracts.gateway_settings import MaxPendingDocuments
 from contracts.generator_settings import AnswerSentences, MaxTokens, Temperature
 from contracts.message import Message, Value
 from contracts.queries import MAX_TOP_K
-from contracts.settings import Fusion, MaxPendingDocuments
+from contracts.settings import Fusion
 
 MOST_KEPT: Final = 200
 """So many revisions can be looked at and gone back to."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field, SecretStr
 
 from contracts.cache_settings import CacheSettings
 from contracts.diagnosis_settings import DiagnosisSettings
 from contracts.figure_settings import FigureSettings
+from contracts.gateway_settings import GatewaySettings
 from contracts.generator_settings import (
     AnswerSentences,
     ChatEndpointSettings,
@@ -29,8 +29,6 @@ from contracts.recovery_settings import PolicySettings, RecoverySettings
 from contracts.rule_settings import RuleSettings
 from contracts.series_settings import SeriesSettings
 from contracts.weaviate_settings import WeaviateSettings
-
-MaxPendingDocuments = Annotated[int, Field(ge=1)]
 
 
 class IndexKind(StrEnum):
@@ -139,21 +137,6 @@ class ObserverSettings(
 
 class OperatorSettings(RecoverySettings, ProcessSettings, CacheSettings):
     """The operator."""
-
-
-class GatewaySettings(ProcessSettings):
-    """The HTTP gateway."""
-
-    gateway_host: str = Field(default="127.0.0.1", description="Address to listen on.", examples=["127.0.0.1"])
-    gateway_port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.", examples=[8080])
-    upload_max_bytes: int = Field(
-        default=100 * 1024 * 1024, ge=1024, description="Largest upload, in bytes.", examples=[104857600]
-    )
-    max_pending_documents: MaxPendingDocuments = Field(
-        default=10_000,
-        description="Documents that may wait to be read; beyond, new ones are refused (429).",
-        examples=[10000],
-    )
 
 
 class ClientSettings(NotificationSettings):

@@ -14,7 +14,7 @@ from contracts.identifiers import Token
 from contracts.observing import RequestKind
 from gateway import problems
 from gateway.backend import Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.observed import asked, forwarded
 from gateway.openapi import refusals
 from observability.alert_questions import (
@@ -38,7 +38,7 @@ Severities = Annotated[list[str] | None, Query(description="Any of these; `none`
 
 @router.get("", response_model=AlertsView, responses=refusals(422, 503))
 async def list_alerts(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     state: Annotated[list[ActiveState] | None, Query(description="Any of these.")] = None,
     severity: Severities = None,
@@ -55,7 +55,7 @@ async def list_alerts(
 
 @router.get("/history", response_model=HistoryView, responses=refusals(422, 503))
 async def alert_history(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     kind: Annotated[
         HistoryKind, Query(description="When alerts began and were over, or who was told.")
@@ -90,7 +90,7 @@ async def alert_history(
 
 @router.get("/{fingerprint}", response_model=AlertView, responses=refusals(404, 422, 503))
 async def show_alert(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     fingerprint: Annotated[Fingerprint, Path(description="The alert's fingerprint.", examples=["b7c1a7b4d2f03e55"])],
 ) -> Response:

@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
 from gateway import (
     alerts,
@@ -20,6 +21,7 @@ from gateway import (
     fleet,
     health,
     incidents,
+    keys,
     metrics,
     observed,
     problems,
@@ -34,6 +36,7 @@ from gateway import (
 from gateway.backend import SERVICE, Link, connected
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
+from gateway.identity import Door
 from gateway.limits import Limits
 from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
@@ -55,6 +58,7 @@ ROUTES = (
     silences,
     rule_texts,
     configuration,
+    keys,
     recoveries,
     incidents,
     observed,
@@ -89,6 +93,7 @@ def create_app(
         on_closed=on_closed,
         telemetry=telemetry,
     )
+    keyed = settings.auth is Auth.KEYS
     app = FastAPI(
         title="Waggle",
         description=DESCRIPTION,
@@ -102,7 +107,8 @@ def create_app(
             *([Middleware(RequestSpans, tracer=telemetry.tracer)] if telemetry.enabled else []),
             Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
             Middleware(PlainContent),
-            Middleware(LoopbackGuard),
+            *([] if keyed else [Middleware(LoopbackGuard)]),
+            Middleware(Door, keys=attendant.link if keyed else None),
         ],
     )
     app.state.link = attendant.link

@@ -12,6 +12,7 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from contracts import subjects, topology
+from contracts.api_keys import ApiKey
 from contracts.backends import LEDGER
 from contracts.health import FACT_CONFIG_REVISION, ProcessState
 from contracts.runtime_config import RuntimeConfig
@@ -27,6 +28,7 @@ from gateway.notices import Abandoned, DocumentFacts
 from gateway.readmodel import ReadModel
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
+from messaging.api_keys import KeyBook, KeyRing, KeyUses
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
@@ -79,6 +81,9 @@ class Backend:
     letterbox: Letterbox
     observer: ObserverDesk
     silences: SilenceBook
+    keys: KeyBook
+    ring: KeyRing
+    uses: KeyUses
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -136,13 +141,14 @@ async def connected(
         await heartbeats.publish()
 
     follower = ConfigFollower(broker, backend.adjust, tell=tell, meter=telemetry.meter)
-    works = (backend.feed, admission, checks, heartbeats, follower, ConfigClerk(broker))
+    works = (backend.feed, admission, checks, heartbeats, follower, ConfigClerk(broker), backend.ring, backend.uses)
     samples = MetricsPublisher(broker, telemetry, service=SERVICE, instance=settings.instance)
     try:
         async with asyncio.TaskGroup() as tasks:
             owned = [tasks.create_task(work.run()) for work in (*works, samples)]
             yield backend
             await samples.publish_last()
+            await backend.uses.tell()
             for task in owned:
                 task.cancel()
     finally:
@@ -157,6 +163,7 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admis
     uploads = Uploads(broker, storage=storage)
     queries, terminals = Queries(broker, storage=storage), Terminals(broker, storage=storage)
     submissions = Submissions(broker, ledger, uploads)
+    keys = KeyBook(broker)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
     return Backend(
         limits=limits,
@@ -187,6 +194,9 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admis
         letterbox=Letterbox(broker, storage, submissions, terminals),
         observer=ObserverDesk(broker),
         silences=SilenceBook(broker),
+        keys=keys,
+        ring=KeyRing(broker),
+        uses=KeyUses(broker, keys),
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),
@@ -206,6 +216,15 @@ class Link:
         if self.backend is None or not self.backend.broker.is_connected:
             raise problems.unavailable("The message broker is not reachable; nothing was accepted.")
         return self.backend
+
+    def admit(self, text: str) -> ApiKey | None:
+        """The API key that this text is, if it opens anything now. Raises a 503 problem while that is not known."""
+        if self.backend is None or not self.backend.ring.known.is_set():
+            raise problems.unavailable("The API keys are not known yet; nothing was accepted.")
+        key = self.backend.ring.find(text)
+        if key is not None:
+            self.backend.uses.note(key.id)
+        return key
 
 
 def connected_backend(request: Request) -> Backend:

@@ -21,7 +21,7 @@ from gateway.config_schemas import (
     RevisionView,
     WrittenView,
 )
-from gateway.identity import Identified, Identity
+from gateway.identity import Identity, Operates
 from gateway.openapi import json_body, refusals
 from messaging.configuration import (
     ConfigConflictError,
@@ -38,7 +38,7 @@ log = structlog.get_logger(__name__)
 
 
 @router.get("", response_model=ConfigView, responses=refusals(409, 503))
-async def show_config(_: Identified, backend: Connected) -> Response:
+async def show_config(_: Operates, backend: Connected) -> Response:
     """Show what is set for the running fleet, which processes work by it, and what can be set."""
     try:
         revision = await backend.config.current()
@@ -53,7 +53,7 @@ async def show_config(_: Identified, backend: Connected) -> Response:
     responses=refusals(400, 409, 413, 415, 422, 503),
     openapi_extra=json_body(ConfigPatch),
 )
-async def change_config(request: Request, identity: Identified, backend: Connected) -> Response:
+async def change_config(request: Request, identity: Operates, backend: Connected) -> Response:
     """Set some keys and leave the others. Refused whole when a key or value will not do; workers take it over at once."""
     body = await backend.json.read(request, ConfigPatch, at_most=backend.limits.query_bytes)
     changing = backend.config.change(
@@ -72,7 +72,7 @@ async def change_config(request: Request, identity: Identified, backend: Connect
     responses=refusals(400, 404, 409, 413, 415, 422, 503),
     openapi_extra=json_body(ConfigRollback),
 )
-async def roll_back_config(request: Request, identity: Identified, backend: Connected) -> Response:
+async def roll_back_config(request: Request, identity: Operates, backend: Connected) -> Response:
     """Make a new revision with the values of an older one. Name `expected_revision` lest a repeated request go back twice."""
     body = await backend.json.read(request, ConfigRollback, at_most=backend.limits.query_bytes)
     going_back = backend.config.roll_back(
@@ -86,7 +86,7 @@ async def roll_back_config(request: Request, identity: Identified, backend: Conn
 
 
 @router.get("/revisions", response_model=RevisionList, responses=refusals(409, 503))
-async def list_revisions(_: Identified, backend: Connected) -> Response:
+async def list_revisions(_: Operates, backend: Connected) -> Response:
     """List the revisions that are kept, the newest first."""
     try:
         history = await backend.config.history()
@@ -96,7 +96,7 @@ async def list_revisions(_: Identified, backend: Connected) -> Response:
 
 
 @router.get("/revisions/{number}", response_model=RevisionView, responses=refusals(404, 409, 422, 503))
-async def show_revision(_: Identified, backend: Connected, number: Number) -> Response:
+async def show_revision(_: Operates, backend: Connected, number: Number) -> Response:
     """Show one revision."""
     try:
         revision = await backend.config.find(number)

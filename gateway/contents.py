@@ -16,7 +16,7 @@ from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.documents import DocumentId, find_living
-from gateway.identity import Identified
+from gateway.identity import Reads
 from gateway.openapi import refusals
 from messaging.uploads import Part, UploadMissingError
 
@@ -45,7 +45,7 @@ _OfGeneration = Annotated[
 
 @router.get("/{document_id}/text", response_class=Response, responses=refusals(404, 422, 503))
 async def document_text(
-    identity: Identified,
+    identity: Reads,
     backend: Connected,
     document_id: DocumentId,
     start: Annotated[int, Query(ge=0, description="First character.")] = 0,
@@ -65,7 +65,7 @@ async def document_text(
 
 @router.get("/{document_id}/content", response_class=Response, responses=refusals(404, 422, 503))
 async def document_content(
-    identity: Identified, backend: Connected, document_id: DocumentId, generation: _OfGeneration = None
+    identity: Reads, backend: Connected, document_id: DocumentId, generation: _OfGeneration = None
 ) -> Response:
     """The original bytes, as a download."""
     record = await find_living(backend, identity.tenant, document_id)

@@ -20,7 +20,7 @@ from gateway.dead_letter_schemas import (
     ReplayResult,
     Replays,
 )
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.openapi import json_body, refusals
 from messaging.letterbox import LetterNotFoundError, ReplayRefusedError, Wanted
 
@@ -31,7 +31,7 @@ LetterId = Annotated[str, Path(description="The letter's id.", max_length=200, e
 
 @router.get("", response_model=DeadLetterList, responses=refusals(422, 503))
 async def list_dead_letters(
-    identity: Identified,
+    identity: Operates,
     backend: Connected,
     stream: Annotated[Token | None, Query(description="Only of this stream, such as INGEST.")] = None,
     code: Annotated[Token | None, Query(description="Only with this reason.")] = None,
@@ -48,7 +48,7 @@ async def list_dead_letters(
 
 
 @router.get("/{letter_id}", response_model=DeadLetterDetail, responses=refusals(404, 503))
-async def show_dead_letter(identity: Identified, backend: Connected, letter_id: LetterId) -> Response:
+async def show_dead_letter(identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
     """Show a dead letter whole: the error chain, the headers and the payload."""
     try:
         kept = await backend.letterbox.get(identity.tenant, letter_id)
@@ -58,7 +58,7 @@ async def show_dead_letter(identity: Identified, backend: Connected, letter_id: 
 
 
 @router.post("/{letter_id}/replay", status_code=202, response_model=Replay, responses=refusals(404, 409, 503))
-async def replay_dead_letter(identity: Identified, backend: Connected, letter_id: LetterId) -> Response:
+async def replay_dead_letter(identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
     """Send a message back to work. A failed document is run again as a new submission, which clears its failure."""
     try:
         await backend.letterbox.replay(identity.tenant, letter_id)
@@ -76,7 +76,7 @@ async def replay_dead_letter(identity: Identified, backend: Connected, letter_id
     responses=refusals(400, 413, 415, 422, 503),
     openapi_extra=json_body(Replays),
 )
-async def replay_dead_letters(request: Request, identity: Identified, backend: Connected) -> Response:
+async def replay_dead_letters(request: Request, identity: Operates, backend: Connected) -> Response:
     """Send back all that match, up to `limit` of them; `next` tells where to go on. What is refused stays."""
     body = await backend.json.read(request, Replays, at_most=backend.limits.query_bytes)
     wanted = Wanted(stream=body.stream, code=body.code, document_id=body.document_id, query_id=body.query_id)
@@ -85,7 +85,7 @@ async def replay_dead_letters(request: Request, identity: Identified, backend: C
 
 
 @router.delete("/{letter_id}", status_code=204, responses=refusals(404, 503))
-async def drop_dead_letter(identity: Identified, backend: Connected, letter_id: LetterId) -> Response:
+async def drop_dead_letter(identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
     """Throw a dead letter away."""
     try:
         await backend.letterbox.drop(identity.tenant, letter_id)

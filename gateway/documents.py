@@ -12,7 +12,7 @@ from contracts.documents import DocumentRecord, DocumentState
 from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Backend, Connected
-from gateway.identity import Identified
+from gateway.identity import Ingests, Reads
 from gateway.openapi import refusals
 from gateway.schemas import Deleted, DocumentList, DocumentView
 from messaging.ledger import DocumentNotFoundError
@@ -24,7 +24,7 @@ DocumentId = Annotated[Token, Path(description="The document's id.", examples=["
 
 @router.get("", response_model=DocumentList, responses=refusals(422, 503))
 async def list_documents(
-    identity: Identified,
+    identity: Reads,
     backend: Connected,
     state: Annotated[
         list[DocumentState] | None, Query(description="Only these states; default: all but deleted.")
@@ -40,14 +40,14 @@ async def list_documents(
 
 
 @router.get("/{document_id}", response_model=DocumentView, responses=refusals(404, 422, 503))
-async def show_document(identity: Identified, backend: Connected, document_id: DocumentId) -> Response:
+async def show_document(identity: Reads, backend: Connected, document_id: DocumentId) -> Response:
     """Show a document as the ledger has it now. A deleted one is shown with the state `deleted`."""
     record = await find(backend, identity.tenant, document_id)
     return Response(DocumentView.of(record).model_dump_json(), media_type="application/json")
 
 
 @router.delete("/{document_id}", status_code=202, response_model=Deleted, responses=refusals(404, 422, 503))
-async def delete_document(identity: Identified, backend: Connected, document_id: DocumentId) -> Response:
+async def delete_document(identity: Ingests, backend: Connected, document_id: DocumentId) -> Response:
     """Delete a document: no answer that begins after this response uses it; its data is removed soon after."""
     try:
         record = await backend.submissions.delete(identity.tenant, document_id)

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from gateway.backend import Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.openapi import refusals
 from gateway.schemas import Fleet
 from gateway.schemas import Member as MemberView
@@ -16,7 +16,7 @@ router = APIRouter(prefix="/v1", tags=["fleet"])
 
 
 @router.get("/fleet", response_model=Fleet, responses=refusals(503))
-async def show_fleet(_: Identified, backend: Connected) -> Response:
+async def show_fleet(_: Operates, backend: Connected) -> Response:
     """List the processes heard of in the last minutes. `stale` ones have missed three heartbeats."""
     fleet = Fleet(items=[_view(member) for member in backend.fleet.members()])
     return Response(fleet.model_dump_json(), media_type="application/json")

@@ -1,31 +1,109 @@
-"""Who asks: decided here and nowhere else, never by a body or a free header."""
+"""Who asks, and what they may: decided here and nowhere else, never by a body or a free header."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final, Protocol, cast
 
 from fastapi import Depends
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as Connection
 
+from contracts.api_keys import ApiKey, Scope
 from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT
+from gateway import problems
+from gateway.problems import Problem
 from observability.request_context import name_tenant
+
+OPEN: Final = frozenset({"/health/live", "/health/ready"})
+"""What anybody may ask for."""
+_BEARER: Final = "bearer "
+_STATE: Final = "identity"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """The tenant whose data a request may touch, and the principal it is done for."""
+    """The tenant whose data a request may touch, the principal it is done for, and what that one may do."""
 
     tenant: str
     principal: str
+    scopes: frozenset[Scope]
+
+    def may(self, scope: Scope) -> bool:
+        return scope in self.scopes or Scope.ADMIN in self.scopes
 
 
-async def identify() -> Identity:
-    """The identity of a request. There are no keys yet: everybody on this host is the default tenant's anonymous.
-
-    A coroutine, since the framework sends plain functions to a thread.
-    """
-    name_tenant(DEFAULT_TENANT)
-    return Identity(tenant=DEFAULT_TENANT, principal=ANONYMOUS)
+ANYBODY: Final = Identity(tenant=DEFAULT_TENANT, principal=ANONYMOUS, scopes=frozenset(Scope))
+"""In development, where whoever reaches this host may do everything."""
 
 
-Identified = Annotated[Identity, Depends(identify)]
+class Keys(Protocol):
+    """What is known of API keys."""
+
+    def admit(self, text: str) -> ApiKey | None:
+        """The key that this text is, if it opens anything now. Raises a 503 problem when that is not known."""
+        ...
+
+
+class Door:
+    """Lets in who shows a key, and nobody else: also not to paths that there are not. Without `keys` everybody is let in."""
+
+    def __init__(self, app: ASGIApp, *, keys: Keys | None) -> None:
+        self._app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"] in OPEN:
+            await self._app(scope, receive, send)
+            return
+        try:
+            identity = ANYBODY if self._keys is None else _identified(scope, self._keys)
+        except Problem as refusal:
+            await refusal.response()(scope, receive, send)
+            return
+        scope.setdefault("state", {})[_STATE] = identity
+        name_tenant(identity.tenant)
+        await self._app(scope, receive, send)
+
+
+def _identified(scope: Connection, keys: Keys) -> Identity:
+    key = keys.admit(_shown(scope))
+    if key is None:
+        raise problems.unauthorized()
+    return Identity(tenant=key.tenant, principal=f"key:{key.id}", scopes=frozenset(key.scopes))
+
+
+def _shown(scope: Connection) -> str:
+    """What is shown as a key; nothing where several are, for who knows which of them others have looked at."""
+    shown = [value for name, value in scope["headers"] if name in {b"authorization", b"x-api-key"}]
+    if len(shown) != 1:
+        return ""
+    text = cast("str", shown[0].decode("latin-1"))
+    return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else text
+
+
+def permitted(request: Request, scope: Scope) -> Identity:
+    """The identity of a request that came through the door. Raises a 403 problem when it may not do this."""
+    identity = cast("Identity", request.scope["state"][_STATE])
+    if not identity.may(scope):
+        had = ", ".join(sorted(identity.scopes))
+        raise problems.forbidden(f"This needs a key with the scope {scope.value}; this one has {had}.")
+    return identity
+
+
+def _who_may(scope: Scope) -> Callable[[Request], Awaitable[Identity]]:
+    """Of coroutines, since the framework sends plain functions to a thread."""
+
+    async def checked(request: Request) -> Identity:
+        return permitted(request, scope)
+
+    return checked
+
+
+Ingests = Annotated[Identity, Depends(_who_may(Scope.INGEST))]
+Asks = Annotated[Identity, Depends(_who_may(Scope.QUERY))]
+Reads = Annotated[Identity, Depends(_who_may(Scope.READ))]
+Operates = Annotated[Identity, Depends(_who_may(Scope.OPS))]
+Administers = Annotated[Identity, Depends(_who_may(Scope.ADMIN))]

@@ -13,7 +13,7 @@ from contracts.identifiers import Token
 from contracts.incidents import MOST_INCIDENTS, IncidentsView, IncidentView
 from gateway import problems
 from gateway.backend import Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.openapi import refusals
 
 USUAL_SPAN: Final = timedelta(days=1)
@@ -26,7 +26,7 @@ _TIME = "RFC 3339, or seconds since 1970."
 
 @router.get("", response_model=IncidentsView, responses=refusals(422, 503))
 async def list_incidents(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     since: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")] = None,
     until: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")] = None,
@@ -45,7 +45,7 @@ async def list_incidents(
 
 @router.get("/{incident}", response_model=IncidentView, responses=refusals(404, 422, 503))
 async def show_incident(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     incident: Annotated[Token, Path(description="The incident's id.", examples=["9f86d081884c7d659a2feaa0c5"])],
 ) -> Response:

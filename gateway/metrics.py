@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.identity import Operates
 from messaging.activity import Activity
 from observability.exposition.formats import JSON_TYPE, Format, as_json, as_text, chosen_format
 from observability.exposition.registered import registered_families
@@ -28,6 +29,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
     responses={200: {"content": {"text/plain": {}, JSON_TYPE: {}}, "description": "Families with their samples."}},
 )
 def metrics(
+    _: Operates,
     accept: Annotated[str, Header()] = "",
     named: Annotated[Format | None, Query(alias="format", description="Goes before the header `Accept`.")] = None,
 ) -> Response:

@@ -16,7 +16,7 @@ from contracts.figures import FiguresView
 from contracts.observing import ErrorType, Parameters, RequestKind
 from gateway import problems
 from gateway.backend import Backend, Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.openapi import refusals
 from messaging.observing import Answer
 from observability.diagnosis import DiagnosisQuestion
@@ -29,20 +29,20 @@ router = APIRouter(prefix="/v1", tags=["observer"])
 
 
 @router.get("/rules", response_model=RulesView, responses=refusals(503))
-async def list_rules(_: Identified, backend: Connected) -> Response:
+async def list_rules(_: Operates, backend: Connected) -> Response:
     """List the groups of rules: health, last error, alerts, and what came of the last reading of their files."""
     return forwarded(await asked(backend, RequestKind.RULES))
 
 
 @router.get("/figures", response_model=FiguresView, responses=refusals(503))
-async def show_figures(_: Identified, backend: Connected) -> Response:
+async def show_figures(_: Operates, backend: Connected) -> Response:
     """Show the key figures of the four layers with their status, and how much of the time each component was up."""
     return forwarded(await asked(backend, RequestKind.FIGURES))
 
 
 @router.get("/diagnoses", response_model=DiagnosesView | DiagnosisHistoryView, responses=refusals(422, 503))
 async def list_diagnoses(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     at: Annotated[
         str | None, Query(description=f"{_TIME} Of this time instead of now, as far as series reach.", max_length=64)
@@ -65,7 +65,7 @@ async def list_diagnoses(
 
 @router.get("/health", response_model=HealthView, responses=refusals(422, 503))
 async def show_health(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     since: Annotated[
         str | None,
@@ -84,14 +84,14 @@ async def show_health(
 
 
 @router.get("/dependencies", response_model=DependenciesView, responses=refusals(503))
-async def show_dependencies(_: Identified, backend: Connected) -> Response:
+async def show_dependencies(_: Operates, backend: Connected) -> Response:
     """Show which component needs which others, by the topology and by what heartbeats say of backends."""
     return forwarded(await asked(backend, RequestKind.DEPENDENCIES))
 
 
 @router.get("/fleet/metrics", response_class=Response, responses=refusals(422, 503))
 async def fleet_metrics(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     format: Annotated[  # noqa: A002  (named as clients name it)
         Literal["text", "json"], Query(description="Prometheus' text format, or JSON.")

@@ -35,6 +35,8 @@ class ProblemCode(StrEnum):
 
     MALFORMED = "malformed_request"
     INVALID = "invalid_request"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
     FORBIDDEN_HOST = "forbidden_host"
     FORBIDDEN_ORIGIN = "forbidden_origin"
     NOT_FOUND = "not_found"
@@ -108,6 +110,17 @@ def malformed(detail: str) -> Problem:
 def invalid(detail: str, errors: Sequence[Mapping[str, object]] = ()) -> Problem:
     """Readable, but not what this route takes."""
     return Problem(422, ProblemCode.INVALID, detail, extensions={"errors": list(errors)} if errors else None)
+
+
+def unauthorized() -> Problem:
+    """No key, or none that opens anything: which of them, and why, is told to nobody."""
+    detail = "Show an API key that is in force: `Authorization: Bearer wk_…`. `waggle keys create` makes one."
+    return Problem(401, ProblemCode.UNAUTHORIZED, detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def forbidden(detail: str) -> Problem:
+    """The key is in force, and does not allow this."""
+    return Problem(403, ProblemCode.FORBIDDEN, detail)
 
 
 def not_found(detail: str) -> Problem:

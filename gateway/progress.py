@@ -14,7 +14,7 @@ from contracts.events import DocumentEvent, DocumentFact
 from gateway import sse
 from gateway.backend import Backend, Connected
 from gateway.documents import DocumentId, find
-from gateway.identity import Identified
+from gateway.identity import Reads
 from gateway.openapi import refusals, stream
 from gateway.schemas import DocumentProgress, FailureView
 
@@ -40,7 +40,7 @@ _LAST = frozenset({DocumentFact.READY, DocumentFact.FAILED, DocumentFact.SUPERSE
         **refusals(404, 422, 503),
     },
 )
-async def document_events(identity: Identified, backend: Connected, document_id: DocumentId) -> Response:
+async def document_events(identity: Reads, backend: Connected, document_id: DocumentId) -> Response:
     """Follow the latest submission to its end. If it has ended, that is the only event."""
     record = await find(backend, identity.tenant, document_id)
     followed = _Followed(backend, record)

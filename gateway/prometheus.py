@@ -23,7 +23,7 @@ from contracts.observing import (
 )
 from gateway.backend import Backend, connected_backend
 from gateway.forms import parameters_of
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.problems import Problem
 from messaging.observing import Answer, ObserverSlowError
 
@@ -78,7 +78,7 @@ _SHAPED = frozenset({RequestKind.RULES, RequestKind.ALERTS})
 
 
 def _endpoint(offer: Offer) -> Callable[..., Awaitable[Response]]:
-    async def ask(request: Request, _: Identified) -> Response:
+    async def ask(request: Request, _: Operates) -> Response:
         try:
             answer = await _answered(request, offer)
         except Problem as problem:

@@ -14,13 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.answers import Cancelled, Completed, Failed, Retrieved
+from contracts.api_keys import Scope
 from contracts.errors import TransientError
 from contracts.identifiers import Token
 from contracts.queries import MAX_DEADLINE_S
 from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
 from gateway.backend import Backend, Connected, connected_backend
-from gateway.identity import Identified, identify
+from gateway.identity import Asks, permitted
 from gateway.openapi import json_body, refusals, stream
 from gateway.problems import Problem, ProblemCode
 from gateway.query_schemas import Answer, CancelledView, QueryBody
@@ -42,7 +43,7 @@ async def ask(request: Request) -> Response:
     Answers by one JSON document, or with `stream: true` (or `Accept: text/event-stream`) by server-sent events. Closing
     the connection withdraws the question; a stream may be resumed within moments by its query id.
     """
-    identity, backend = await identify(), connected_backend(request)
+    identity, backend = permitted(request, Scope.QUERY), connected_backend(request)
     body = await backend.json.read(request, QueryBody, at_most=backend.limits.query_bytes)
     streamed = body.stream or sse.MEDIA_TYPE in request.headers.get("accept", "")
     async with AsyncExitStack() as resources:
@@ -69,7 +70,7 @@ router.add_api_route(
     responses={200: stream(_EVENTS), 204: {"description": "The end was seen already."}, **refusals(404, 422, 503)},
 )
 async def follow(
-    identity: Identified,
+    identity: Asks,
     backend: Connected,
     query_id: QueryId,
     last_event_id: Annotated[str | None, Header(description="Resume after this event.")] = None,
@@ -90,7 +91,7 @@ async def follow(
 
 
 @router.delete("/queries/{query_id}", response_model=CancelledView, responses=refusals(404, 409, 422, 503))
-async def cancel(identity: Identified, backend: Connected, query_id: QueryId) -> Response:
+async def cancel(identity: Asks, backend: Connected, query_id: QueryId) -> Response:
     """Withdraw a query. Doing so again is fine; one that ended otherwise answers 409 and is left as it is."""
     ended = await backend.terminals.find(identity.tenant, query_id)
     if ended is None:

@@ -17,7 +17,7 @@ from contracts.recovery import Verdict
 from contracts.recovery_views import PauseView, RecoveriesView, RecoveryEntry, RecoveryKind, RecoveryPlanView
 from gateway import problems
 from gateway.backend import Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.observed import asked, forwarded
 from gateway.openapi import json_body, refusals
 from gateway.recovery_schemas import ApprovalView, NewApproval, NewPause
@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 
 @router.get("/recoveries", response_model=RecoveriesView, responses=refusals(422, 503))
 async def list_recoveries(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     since: Since = None,
     until: Until = None,
@@ -66,7 +66,7 @@ async def list_recoveries(
 
 
 @router.get("/recovery/pause", response_model=PauseView, responses=refusals(503))
-async def show_pause(_: Identified, backend: Connected) -> Response:
+async def show_pause(_: Operates, backend: Connected) -> Response:
     """Show whether repairs are paused, by whom, why, and until when."""
     return _shown(PauseView.of(await backend.pause.current()))
 
@@ -77,7 +77,7 @@ async def show_pause(_: Identified, backend: Connected) -> Response:
     responses=refusals(400, 409, 413, 415, 422, 503),
     openapi_extra=json_body(NewPause),
 )
-async def pause_recovery(request: Request, identity: Identified, backend: Connected) -> Response:
+async def pause_recovery(request: Request, identity: Operates, backend: Connected) -> Response:
     """Have nothing acted upon until `ends_at`; a pause that there is already ends then. Everything is still looked at and told."""
     body = await backend.json.read(request, NewPause, at_most=backend.limits.query_bytes)
     try:
@@ -94,7 +94,7 @@ async def pause_recovery(request: Request, identity: Identified, backend: Connec
 
 @router.delete("/recovery/pause", response_model=PauseView, responses=refusals(409, 503))
 async def resume_recovery(
-    identity: Identified,
+    identity: Operates,
     backend: Connected,
 ) -> Response:
     """End the pause now; where there is none nothing changes."""
@@ -113,7 +113,7 @@ async def resume_recovery(
     responses=refusals(400, 404, 409, 413, 415, 422, 503),
     openapi_extra=json_body(NewApproval),
 )
-async def answer_decision(request: Request, identity: Identified, backend: Connected) -> Response:
+async def answer_decision(request: Request, identity: Operates, backend: Connected) -> Response:
     """Say yes or no to a decision that waits for a person. The first answer counts; the same one again changes nothing."""
     body = await backend.json.read(request, NewApproval, at_most=backend.limits.query_bytes)
     try:
@@ -142,13 +142,13 @@ async def answer_decision(request: Request, identity: Identified, backend: Conne
 
 
 @router.get("/recovery/policy", response_model=dict[str, Any], responses=refusals(503))
-async def show_policy(_: Identified, backend: Connected) -> Response:
+async def show_policy(_: Operates, backend: Connected) -> Response:
     """Show the policy that is in force, as the observer that leads has read it."""
     return forwarded(await asked(backend, RequestKind.RECOVERY_POLICY))
 
 
 @router.get("/recovery/plan", response_model=RecoveryPlanView, responses=refusals(503))
-async def show_plan(_: Identified, backend: Connected) -> Response:
+async def show_plan(_: Operates, backend: Connected) -> Response:
     """Show what would be decided now. Nothing is recorded, and nothing is ordered."""
     return forwarded(await asked(backend, RequestKind.RECOVERY_PLAN))
 

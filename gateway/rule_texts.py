@@ -13,7 +13,7 @@ from starlette.responses import Response
 from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.limits import KiB
 from gateway.openapi import json_body, refusals
 from gateway.schemas import Wire
@@ -40,7 +40,7 @@ class RuleText(Wire):
 
 
 @router.put("/{name}", status_code=204, responses=refusals(400, 413, 415, 422, 503), openapi_extra=json_body(RuleText))
-async def put_rules(request: Request, identity: Identified, backend: Connected, name: RulesName) -> Response:
+async def put_rules(request: Request, identity: Operates, backend: Connected, name: RulesName) -> Response:
     """Put rules in force, in place of those of that name. Faulty ones are refused whole, with every line and reason."""
     # Rules need what a gateway does without otherwise.
     from messaging.rule_texts import RuleTextRefusedError, RuleTexts
@@ -56,7 +56,7 @@ async def put_rules(request: Request, identity: Identified, backend: Connected, 
 
 
 @router.delete("/{name}", status_code=204, responses=refusals(404, 422, 503))
-async def remove_rules(identity: Identified, backend: Connected, name: RulesName) -> Response:
+async def remove_rules(identity: Operates, backend: Connected, name: RulesName) -> Response:
     """Have rules in force no more; their alerts end. Rules of files are not removed here."""
     from messaging.rule_texts import RuleTexts
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import structlog
 import uvicorn
 
+from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
 from contracts.settings_source import ConfigurationError
 from gateway.app import create_app
@@ -33,11 +34,11 @@ log = structlog.get_logger(__name__)
 async def serve(settings: GatewaySettings) -> int:
     """Serve HTTP until SIGTERM or SIGINT, finish what is in hand, and return the exit code.
 
-    Raises `ConfigurationError` for an address that is not loopback or is taken.
+    Raises `ConfigurationError` for an address that is taken, or that others reach although nobody shows a key.
     """
     configure_logging(level=settings.log_level, format=settings.log_format, service=SERVICE, instance=settings.instance)
     answer_dump_signal(stack_file(SERVICE, settings))
-    listener = bind(settings.gateway_host, settings.gateway_port)
+    listener = bind(settings.gateway_host, settings.gateway_port, keyed=settings.auth is Auth.KEYS)
     telemetry = process_telemetry(SERVICE, settings, prometheus=True)
     drain = Drain(timeout_s=settings.drain_timeout_s)
     server = GatewayServer(config(create_app(settings, drain=drain, telemetry=telemetry), settings), drain)
@@ -52,9 +53,9 @@ async def serve(settings: GatewaySettings) -> int:
     return EXIT_FAILED if drain.failure is not None else 0
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket on a loopback address. Raises `ConfigurationError` for any other, and when it is taken."""
-    family, address = _loopback(host)
+def bind(host: str, port: int, *, keyed: bool = False) -> socket.socket:
+    """A listening socket. Raises `ConfigurationError` when it is taken, and where not `keyed` for any address but loopback."""
+    family, address = _address(host, keyed=keyed)
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio sets no TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -70,15 +71,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _loopback(host: str) -> tuple[socket.AddressFamily, str]:
+def _address(host: str, *, keyed: bool) -> tuple[socket.AddressFamily, str]:
     try:
         address = ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]"))
     except ValueError:
-        address = None
-    if address is None or not address.is_loopback:
         raise ConfigurationError(
-            f"WAGGLE_GATEWAY_HOST: {host} is refused. There are no API keys yet, so anybody who reaches the gateway may "
-            "read and delete every document: it listens on loopback only. Example: WAGGLE_GATEWAY_HOST=127.0.0.1"
+            f"WAGGLE_GATEWAY_HOST: {host} is no address of this host. Example: WAGGLE_GATEWAY_HOST=127.0.0.1"
+        ) from None
+    if not keyed and not address.is_loopback:
+        raise ConfigurationError(
+            f"WAGGLE_GATEWAY_HOST: {host} is refused. With WAGGLE_AUTH=development nobody shows a key, so anybody who reaches "
+            "the gateway may read and delete every document: it listens on loopback only. Examples: WAGGLE_AUTH=keys, or "
+            "WAGGLE_GATEWAY_HOST=127.0.0.1"
         )
     return (socket.AF_INET6 if address.version == 6 else socket.AF_INET), str(address)
 

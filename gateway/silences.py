@@ -14,7 +14,7 @@ from contracts.identifiers import Token
 from contracts.silences import LabelMatcher
 from gateway import problems
 from gateway.backend import Connected
-from gateway.identity import Identified
+from gateway.identity import Operates
 from gateway.openapi import json_body, refusals
 from gateway.silence_schemas import NewSilence, SilenceList, SilenceState, SilenceView
 from messaging.silences import SilenceConflictError, SilenceRefusedError, new_silence
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 @router.get("", response_model=SilenceList, responses=refusals(422, 503))
 async def list_silences(
-    _: Identified,
+    _: Operates,
     backend: Connected,
     state: Annotated[list[SilenceState] | None, Query(description="Any of these; default: all.")] = None,
 ) -> Response:
@@ -52,7 +52,7 @@ async def list_silences(
 )
 async def add_silence(
     request: Request,
-    identity: Identified,
+    identity: Operates,
     backend: Connected,
     idempotency_key: Annotated[
         Token | None, Header(description="The same key again is the same silence. Without one, what it says counts.")
@@ -80,7 +80,7 @@ async def add_silence(
 
 
 @router.delete("/{silence_id}", response_model=SilenceView, responses=refusals(404, 422, 503))
-async def end_silence(identity: Identified, backend: Connected, silence_id: SilenceId) -> Response:
+async def end_silence(identity: Operates, backend: Connected, silence_id: SilenceId) -> Response:
     """End a silence now: from then on people are told again. One that has ended already stays as it is."""
     ended = await backend.silences.expire(silence_id, by=identity.principal)
     if ended is None:

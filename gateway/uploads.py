@@ -16,7 +16,7 @@ from contracts.errors import TransientError
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.bodies import Body
-from gateway.identity import Identified, Identity
+from gateway.identity import Identity, Ingests
 from gateway.multipart import Part, boundary_of, parts
 from gateway.openapi import refusals, upload_body
 from gateway.problems import Problem
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
     responses=refusals(408, 413, 415, 422, 429, 503),
     openapi_extra=upload_body(DocumentText),
 )
-async def submit_documents(identity: Identified, backend: Connected, request: Request) -> Response:
+async def submit_documents(identity: Ingests, backend: Connected, request: Request) -> Response:
     """Submit documents. What is listed with a `document_id` is stored, and ends `ready` or `failed` with a reason.
 
     Multipart: the fields `metadata` and `document_id`, if any, come before the files; each file is accepted or refused

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from contracts.settings_source import ConfigurationError
 from gateway.metrics import RequestMetrics
-from gateway.server import _loopback, bind
+from gateway.server import _address, bind
 from gateway.tracing import RequestSpans
 from messaging.activity import Activity
 
@@ -132,10 +132,22 @@ async def test_an_answer_is_not_held_back_until_the_client_has_acknowledged_its_
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_the_loopback_address_of_ipv6_is_one_too(host):
-    assert _loopback(host) == (socket.AF_INET6, "::1")
+    assert _address(host, keyed=False) == (socket.AF_INET6, "::1")
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "gateway.internal", "", "169.254.169.254", "0x7f000001"])
-def test_any_other_address_is_refused_with_the_reason(host):
-    with pytest.raises(ConfigurationError, match="no API keys yet"):
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "169.254.169.254"])
+def test_any_other_address_is_refused_with_the_reason_where_nobody_shows_a_key(host):
+    with pytest.raises(ConfigurationError, match="nobody shows a key"):
         bind(host, 0)
+
+
+@pytest.mark.parametrize("host", ["gateway.internal", "", "0x7f000001"])
+def test_what_is_no_address_is_refused(host):
+    for keyed in (False, True):
+        with pytest.raises(ConfigurationError, match="no address"):
+            bind(host, 0, keyed=keyed)
+
+
+def test_any_address_is_listened_on_where_keys_are_shown():
+    with bind("0.0.0.0", 0, keyed=True) as listener:
+        assert listener.getsockname()[1] > 0

@@ -1,0 +1,94 @@
+"""API keys as they travel over HTTP."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from contracts.api_keys import ApiKey, Scope
+from contracts.identifiers import DEFAULT_TENANT, Token
+from gateway.schemas import Wire
+from messaging.api_keys import over
+
+KeyName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+MOST_OVERLAP_S = 90 * 86_400
+
+
+class KeyState(StrEnum):
+    ACTIVE = "active"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+class NewKeyBody(Wire):
+    """Who the key is for, and what it allows."""
+
+    name: KeyName = Field(description="Who or what uses it.", examples=["nightly import"])
+    scopes: list[Scope] = Field(
+        min_length=1, max_length=len(Scope), description="What it allows.", examples=[["query"]]
+    )
+    tenant: Token = Field(default=DEFAULT_TENANT, description="Whose data it touches.", examples=["acme"])
+    expires_at: AwareDatetime | None = Field(
+        default=None,
+        description="When it ends; without one it lasts until it is revoked.",
+        examples=["2027-01-31T12:00:00Z"],
+    )
+
+
+class Rotation(Wire):
+    """How long the old key goes on beside the new one."""
+
+    overlap_s: float = Field(default=0, ge=0, le=MOST_OVERLAP_S, description="Seconds.", examples=[86400])
+
+
+class KeyView(Wire):
+    """A key without its secret, which nobody knows but who holds it."""
+
+    id: str
+    name: str
+    tenant: str
+    scopes: list[Scope]
+    state: KeyState
+    created_at: AwareDatetime
+    created_by: str
+    expires_at: AwareDatetime | None
+    revoked_at: AwareDatetime | None
+    revoked_by: str | None
+    replaces: str | None
+    last_used_at: AwareDatetime | None = Field(description="To the minute; told a minute later at most.")
+
+    @classmethod
+    def of(cls, key: ApiKey, now: datetime, last_used_at: datetime | None = None) -> Self:
+        why = over(key, now)
+        return cls(
+            id=key.id,
+            name=key.name,
+            tenant=key.tenant,
+            scopes=list(key.scopes),
+            state=KeyState.ACTIVE if why is None else KeyState(why.value),
+            created_at=key.created_at,
+            created_by=key.principal,
+            expires_at=key.expires_at,
+            revoked_at=key.revoked_at,
+            revoked_by=key.revoked_by,
+            replaces=key.replaces,
+            last_used_at=last_used_at,
+        )
+
+
+class MadeKey(Wire):
+    """A key that was just made. `secret` is the whole key, and is shown this once."""
+
+    key: KeyView
+    secret: str = Field(examples=["wk_…"])
+
+
+class KeyList(Wire):
+    """Keys, the newest first. One that is over is kept for 30 days."""
+
+    items: list[KeyView]

@@ -1,0 +1,109 @@
+"""`/v1/keys`: API keys, made, listed, rotated and revoked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from contracts.api_keys import KeyId
+from contracts.identifiers import Token
+from gateway import problems
+from gateway.backend import Connected
+from gateway.identity import Administers
+from gateway.key_schemas import KeyList, KeyState, KeyView, MadeKey, NewKeyBody, Rotation
+from gateway.openapi import json_body, refusals
+from messaging.api_keys import KeyRefusedError, NoSuchKeyError
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+Id = Annotated[KeyId, Path(description="The key's id: the part after `wk_`.", examples=["k3v5q2w7y4z6abcd"])]
+_SECRET = {"Cache-Control": "no-store"}
+
+log = structlog.get_logger(__name__)
+
+
+@router.get("", response_model=KeyList, responses=refusals(422, 503))
+async def list_keys(
+    _: Administers,
+    backend: Connected,
+    state: Annotated[list[KeyState] | None, Query(description="Any of these; default: all.")] = None,
+    tenant: Annotated[Token | None, Query(description="Only of this tenant.")] = None,
+) -> Response:
+    """List keys, the newest first, without their secrets, and when each was last used."""
+    now, used = backend.broker.clock.now(), await backend.keys.used()
+    views = [KeyView.of(key, now, used.get(key.id)) for key in await backend.keys.all()]
+    wanted = [view for view in views if (not state or view.state in state) and tenant in {None, view.tenant}]
+    return Response(KeyList(items=wanted).model_dump_json(), media_type="application/json")
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=MadeKey,
+    responses=refusals(400, 413, 415, 422, 503),
+    openapi_extra=json_body(NewKeyBody),
+)
+async def create_key(request: Request, identity: Administers, backend: Connected) -> Response:
+    """Make a key. Its secret is in this response, and nowhere else."""
+    body = await backend.json.read(request, NewKeyBody, at_most=backend.limits.query_bytes)
+    try:
+        made = await backend.keys.create(
+            name=body.name,
+            tenant=body.tenant,
+            scopes=body.scopes,
+            expires_at=body.expires_at,
+            principal=identity.principal,
+        )
+    except KeyRefusedError as error:
+        raise problems.invalid(_sentence(error)) from None
+    log.info("API key made", key=made.key.id, tenant=made.key.tenant, by=identity.principal)
+    view = MadeKey(key=KeyView.of(made.key, backend.broker.clock.now()), secret=made.text)
+    return Response(view.model_dump_json(), 201, _SECRET, media_type="application/json")
+
+
+@router.post(
+    "/{key_id}/rotate",
+    status_code=201,
+    response_model=MadeKey,
+    responses=refusals(400, 404, 409, 413, 415, 422, 503),
+    openapi_extra=json_body(Rotation),
+)
+async def rotate_key(request: Request, identity: Administers, backend: Connected, key_id: Id) -> Response:
+    """Make a key like this one, in whose place it is: this one ends after `overlap_s`."""
+    body = await backend.json.read(request, Rotation, at_most=backend.limits.query_bytes)
+    try:
+        made = await backend.keys.rotate(
+            key_id, overlap=timedelta(seconds=body.overlap_s), principal=identity.principal
+        )
+    except NoSuchKeyError as error:
+        raise _unknown(error) from None
+    except KeyRefusedError as error:
+        raise problems.conflict(_sentence(error)) from None
+    log.info("API key rotated", key=key_id, by=identity.principal, now=made.key.id)
+    view = MadeKey(key=KeyView.of(made.key, backend.broker.clock.now()), secret=made.text)
+    return Response(view.model_dump_json(), 201, _SECRET, media_type="application/json")
+
+
+@router.delete("/{key_id}", response_model=KeyView, responses=refusals(404, 422, 503))
+async def revoke_key(identity: Administers, backend: Connected, key_id: Id) -> Response:
+    """Have a key open nothing from now on, at every gateway within two seconds. Doing so again changes nothing."""
+    try:
+        revoked = await backend.keys.revoke(key_id, principal=identity.principal)
+    except NoSuchKeyError as error:
+        raise _unknown(error) from None
+    log.info("API key revoked", key=key_id, by=identity.principal)
+    view = KeyView.of(revoked, backend.broker.clock.now())
+    return Response(view.model_dump_json(), media_type="application/json")
+
+
+def _unknown(error: NoSuchKeyError) -> problems.Problem:
+    return problems.not_found(f"{_sentence(error)} `/v1/keys` lists them.")
+
+
+def _sentence(error: Exception) -> str:
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."

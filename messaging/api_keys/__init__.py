@@ -1,0 +1,20 @@
+"""API keys in the broker: made, listed, revoked and rotated, and known by every gateway within a moment."""
+
+from messaging.api_keys.book import KeyBook, KeyOver, KeyRefusedError, NewKey, NoSuchKeyError, over
+from messaging.api_keys.ring import KeyRing
+from messaging.api_keys.text import digest_of, new_secret, text_of
+from messaging.api_keys.uses import KeyUses
+
+__all__ = [
+    "KeyBook",
+    "KeyOver",
+    "KeyRefusedError",
+    "KeyRing",
+    "KeyUses",
+    "NewKey",
+    "NoSuchKeyError",
+    "digest_of",
+    "new_secret",
+    "over",
+    "text_of",
+]
