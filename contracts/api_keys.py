@@ -46,6 +46,11 @@ class ApiKey(Message):
     revoked_by: str | None = Field(default=None, min_length=1, max_length=256)
     replaces: KeyId | None = None
 
+    @property
+    def allows(self) -> frozenset[Scope]:
+        """Its scopes, with those that they include."""
+        return frozenset(Scope) if Scope.ADMIN in self.scopes else frozenset(self.scopes)
+
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
         if len(set(self.scopes)) != len(self.scopes):

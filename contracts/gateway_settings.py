@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from contracts.process_settings import ProcessSettings
+from contracts.token_settings import TokenSettings
 
 MaxPendingDocuments = Annotated[int, Field(ge=1)]
 
@@ -17,7 +19,17 @@ class Auth(StrEnum):
     DEVELOPMENT = "development"
 
 
-class GatewaySettings(ProcessSettings):
+def _are_origins(text: str) -> str:
+    for origin in filter(None, map(str.strip, text.split(","))):
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
+            raise ValueError(f"{origin!r} is no origin: scheme, host and port, nothing else, and no wildcards")
+        if "*" in origin:
+            raise ValueError(f"{origin!r} has a wildcard: name each origin")
+    return text
+
+
+class GatewaySettings(TokenSettings, ProcessSettings):
     """The HTTP gateway."""
 
     auth: Auth = Field(
@@ -27,6 +39,11 @@ class GatewaySettings(ProcessSettings):
     )
     gateway_host: str = Field(default="127.0.0.1", description="Address to listen on.", examples=["127.0.0.1"])
     gateway_port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.", examples=[8080])
+    cors_origins: Annotated[str, AfterValidator(_are_origins)] = Field(
+        default="",
+        description="Whose pages may use this gateway from a browser, comma separated, with WAGGLE_AUTH=keys. None by default.",
+        examples=["https://app.example,http://localhost:3000"],
+    )
     upload_max_bytes: int = Field(
         default=100 * 1024 * 1024, ge=1024, description="Largest upload, in bytes.", examples=[104857600]
     )
@@ -35,3 +52,8 @@ class GatewaySettings(ProcessSettings):
         description="Documents that may wait to be read; beyond, new ones are refused (429).",
         examples=[10000],
     )
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Whose pages may use this gateway from a browser."""
+        return tuple(filter(None, map(str.strip, self.cors_origins.split(","))))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
@@ -107,8 +109,9 @@ def create_app(
             *([Middleware(RequestSpans, tracer=telemetry.tracer)] if telemetry.enabled else []),
             Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
             Middleware(PlainContent),
+            *([Middleware(CORSMiddleware, **_cross_origin(settings))] if keyed and settings.allowed_origins else []),
             *([] if keyed else [Middleware(LoopbackGuard)]),
-            Middleware(Door, keys=attendant.link if keyed else None),
+            Middleware(Door, porter=attendant.link if keyed else None),
         ],
     )
     app.state.link = attendant.link
@@ -116,6 +119,25 @@ def create_app(
     for module in ROUTES:
         app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
     return app
+
+
+def _cross_origin(settings: GatewaySettings) -> dict[str, Any]:
+    """What pages of the allowed origins may send and see. Browsers add nothing by themselves that would let anybody in."""
+    return {
+        "allow_origins": settings.allowed_origins,
+        "allow_methods": ("GET", "POST", "PUT", "PATCH", "DELETE"),
+        "allow_headers": (
+            "Authorization",
+            "X-API-Key",
+            "Content-Type",
+            "Idempotency-Key",
+            "Last-Event-ID",
+            "traceparent",
+        ),
+        "expose_headers": ("Waggle-Query-Id", "X-Request-Id", "Retry-After", "RateLimit", "RateLimit-Policy"),
+        "allow_credentials": False,
+        "max_age": 600,
+    }
 
 
 class _Attendant:

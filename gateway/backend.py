@@ -12,23 +12,23 @@ from fastapi import Depends
 from starlette.requests import Request
 
 from contracts import subjects, topology
-from contracts.api_keys import ApiKey
 from contracts.backends import LEDGER
 from contracts.health import FACT_CONFIG_REVISION, ProcessState
 from contracts.runtime_config import RuntimeConfig
 from contracts.settings import GatewaySettings
 from gateway import problems
 from gateway.admission import Admission
+from gateway.admittance import Admittance, admittance
 from gateway.asking import Asking
 from gateway.bodies import JsonBodies
 from gateway.drain import Drain
 from gateway.feed import DocumentFeed
+from gateway.identity import Identity
 from gateway.limits import Limits
 from gateway.notices import Abandoned, DocumentFacts
 from gateway.readmodel import ReadModel
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
-from messaging.api_keys import KeyBook, KeyRing, KeyUses
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
@@ -81,9 +81,7 @@ class Backend:
     letterbox: Letterbox
     observer: ObserverDesk
     silences: SilenceBook
-    keys: KeyBook
-    ring: KeyRing
-    uses: KeyUses
+    admitted: Admittance
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -118,52 +116,67 @@ async def connected(
     admission = Admission(
         broker, most_documents=settings.max_pending_documents, poll_s=limits.backlog_poll_s, meter=telemetry.meter
     )
-    backend = _assembled(broker, limits=limits, drain=drain, admission=admission)
-    await backend.facts.start()
-    await backend.abandoned.start()
-    await backend.fleet.start()
-    checks = Checks()
-    facts: dict[str, str] = {}
-    ledger_check = LedgerCheck(broker, backend.ledger, instance=settings.instance)
-    checks.add(LEDGER, ledger_check.look, every_s=settings.probe_interval_s)
-    heartbeats = HeartbeatPublisher(
-        broker,
-        service=SERVICE,
-        settings=settings,
-        activity=activity,
-        checks=checks,
-        state=lambda: ProcessState.DRAINING if drain.begun.is_set() else ProcessState.READY,
-        facts=lambda: facts,
-    )
-
-    async def tell(revision: int) -> None:
-        facts[FACT_CONFIG_REVISION] = str(revision)
-        await heartbeats.publish()
-
-    follower = ConfigFollower(broker, backend.adjust, tell=tell, meter=telemetry.meter)
-    works = (backend.feed, admission, checks, heartbeats, follower, ConfigClerk(broker), backend.ring, backend.uses)
-    samples = MetricsPublisher(broker, telemetry, service=SERVICE, instance=settings.instance)
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            owned = [tasks.create_task(work.run()) for work in (*works, samples)]
-            yield backend
-            await samples.publish_last()
-            await backend.uses.tell()
-            for task in owned:
-                task.cancel()
-    finally:
-        await backend.submissions.close()
-        await backend.uploads.close()
-        await backend.readmodel.close()
+    async with admittance(settings, broker) as admitted:
+        backend = _assembled(broker, limits=limits, drain=drain, admission=admission, admitted=admitted)
+        await backend.facts.start()
+        await backend.abandoned.start()
+        await backend.fleet.start()
+        heartbeats = _Heartbeats(settings, backend, activity)
+        follower = ConfigFollower(broker, backend.adjust, tell=heartbeats.tell, meter=telemetry.meter)
+        works = (
+            backend.feed,
+            admission,
+            *heartbeats.works,
+            follower,
+            ConfigClerk(broker),
+            *admitted.works,
+        )
+        samples = MetricsPublisher(broker, telemetry, service=SERVICE, instance=settings.instance)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                owned = [tasks.create_task(work.run()) for work in (*works, samples)]
+                yield backend
+                await samples.publish_last()
+                await admitted.uses.tell()
+                for task in owned:
+                    task.cancel()
+        finally:
+            await backend.submissions.close()
+            await backend.uploads.close()
+            await backend.readmodel.close()
 
 
-def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admission) -> Backend:
+class _Heartbeats:
+    """What the gateway tells of itself."""
+
+    def __init__(self, settings: GatewaySettings, backend: Backend, activity: Activity) -> None:
+        checks = Checks()
+        ledger_check = LedgerCheck(backend.broker, backend.ledger, instance=settings.instance)
+        checks.add(LEDGER, ledger_check.look, every_s=settings.probe_interval_s)
+        self._facts: dict[str, str] = {}
+        self._publisher = HeartbeatPublisher(
+            backend.broker,
+            service=SERVICE,
+            settings=settings,
+            activity=activity,
+            checks=checks,
+            state=lambda: ProcessState.DRAINING if backend.drain.begun.is_set() else ProcessState.READY,
+            facts=lambda: self._facts,
+        )
+        self.works = (checks, self._publisher)
+
+    async def tell(self, revision: int) -> None:
+        """By which revision of the configuration it works."""
+        self._facts[FACT_CONFIG_REVISION] = str(revision)
+        await self._publisher.publish()
+
+
+def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admission, admitted: Admittance) -> Backend:
     storage = Storage(broker)
     ledger = DocumentLedger(broker, storage=storage)
     uploads = Uploads(broker, storage=storage)
     queries, terminals = Queries(broker, storage=storage), Terminals(broker, storage=storage)
     submissions = Submissions(broker, ledger, uploads)
-    keys = KeyBook(broker)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
     return Backend(
         limits=limits,
@@ -194,9 +207,7 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admis
         letterbox=Letterbox(broker, storage, submissions, terminals),
         observer=ObserverDesk(broker),
         silences=SilenceBook(broker),
-        keys=keys,
-        ring=KeyRing(broker),
-        uses=KeyUses(broker, keys),
+        admitted=admitted,
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),
@@ -217,14 +228,11 @@ class Link:
             raise problems.unavailable("The message broker is not reachable; nothing was accepted.")
         return self.backend
 
-    def admit(self, text: str) -> ApiKey | None:
-        """The API key that this text is, if it opens anything now. Raises a 503 problem while that is not known."""
-        if self.backend is None or not self.backend.ring.known.is_set():
+    async def admit(self, shown: str) -> Identity | None:
+        """Who shows this, if it opens anything now. Raises a 503 problem while that is not known."""
+        if self.backend is None or not self.backend.admitted.ring.known.is_set():
             raise problems.unavailable("The API keys are not known yet; nothing was accepted.")
-        key = self.backend.ring.find(text)
-        if key is not None:
-            self.backend.uses.note(key.id)
-        return key
+        return await self.backend.admitted.admit(shown)
 
 
 def connected_backend(request: Request) -> Backend:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
 
-from contracts.api_keys import ApiKey, Scope
+from contracts.api_keys import Scope
 from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT
 from gateway import problems
 from gateway.problems import Problem
@@ -30,6 +30,8 @@ class Identity:
     tenant: str
     principal: str
     scopes: frozenset[Scope]
+    key: str | None = None
+    """The id of the API key that was shown itself, not as a token."""
 
     def may(self, scope: Scope) -> bool:
         return scope in self.scopes or Scope.ADMIN in self.scopes
@@ -39,27 +41,27 @@ ANYBODY: Final = Identity(tenant=DEFAULT_TENANT, principal=ANONYMOUS, scopes=fro
 """In development, where whoever reaches this host may do everything."""
 
 
-class Keys(Protocol):
-    """What is known of API keys."""
+class Porter(Protocol):
+    """Who knows keys and tokens."""
 
-    def admit(self, text: str) -> ApiKey | None:
-        """The key that this text is, if it opens anything now. Raises a 503 problem when that is not known."""
+    async def admit(self, shown: str) -> Identity | None:
+        """Who shows this, if it opens anything now. Raises a 503 problem when that is not known."""
         ...
 
 
 class Door:
-    """Lets in who shows a key, and nobody else: also not to paths that there are not. Without `keys` everybody is let in."""
+    """Lets in who shows a key, and nobody else: also not to paths that there are not. Without a `porter` everybody is let in."""
 
-    def __init__(self, app: ASGIApp, *, keys: Keys | None) -> None:
+    def __init__(self, app: ASGIApp, *, porter: Porter | None) -> None:
         self._app = app
-        self._keys = keys
+        self._porter = porter
 
     async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in OPEN:
             await self._app(scope, receive, send)
             return
         try:
-            identity = ANYBODY if self._keys is None else _identified(scope, self._keys)
+            identity = ANYBODY if self._porter is None else await _identified(scope, self._porter)
         except Problem as refusal:
             await refusal.response()(scope, receive, send)
             return
@@ -68,11 +70,11 @@ class Door:
         await self._app(scope, receive, send)
 
 
-def _identified(scope: Connection, keys: Keys) -> Identity:
-    key = keys.admit(_shown(scope))
-    if key is None:
+async def _identified(scope: Connection, porter: Porter) -> Identity:
+    identity = await porter.admit(_shown(scope))
+    if identity is None:
         raise problems.unauthorized()
-    return Identity(tenant=key.tenant, principal=f"key:{key.id}", scopes=frozenset(key.scopes))
+    return identity
 
 
 def _shown(scope: Connection) -> str:
@@ -102,6 +104,12 @@ def _who_may(scope: Scope) -> Callable[[Request], Awaitable[Identity]]:
     return checked
 
 
+async def _anyone(request: Request) -> Identity:
+    return cast("Identity", request.scope["state"][_STATE])
+
+
+Anyone = Annotated[Identity, Depends(_anyone)]
+"""Whoever came through the door."""
 Ingests = Annotated[Identity, Depends(_who_may(Scope.INGEST))]
 Asks = Annotated[Identity, Depends(_who_may(Scope.QUERY))]
 Reads = Annotated[Identity, Depends(_who_may(Scope.READ))]

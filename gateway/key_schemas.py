@@ -46,6 +46,23 @@ class Rotation(Wire):
     overlap_s: float = Field(default=0, ge=0, le=MOST_OVERLAP_S, description="Seconds.", examples=[86400])
 
 
+class NewToken(Wire):
+    """What a token is to allow, and for how long."""
+
+    scopes: list[Scope] = Field(
+        default=[], max_length=len(Scope), description="Those of the key by default.", examples=[["query"]]
+    )
+    lasts_s: float = Field(default=900, gt=0, le=3600, description="Seconds.", examples=[900])
+
+
+class TokenView(Wire):
+    """A token. It is shown as a key is: `Authorization: Bearer …`."""
+
+    token: str
+    scopes: list[Scope]
+    expires_at: AwareDatetime
+
+
 class KeyView(Wire):
     """A key without its secret, which nobody knows but who holds it."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import structlog
@@ -14,8 +14,8 @@ from contracts.api_keys import KeyId
 from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Connected
-from gateway.identity import Administers
-from gateway.key_schemas import KeyList, KeyState, KeyView, MadeKey, NewKeyBody, Rotation
+from gateway.identity import Administers, Anyone
+from gateway.key_schemas import KeyList, KeyState, KeyView, MadeKey, NewKeyBody, NewToken, Rotation, TokenView
 from gateway.openapi import json_body, refusals
 from messaging.api_keys import KeyRefusedError, NoSuchKeyError
 
@@ -35,8 +35,8 @@ async def list_keys(
     tenant: Annotated[Token | None, Query(description="Only of this tenant.")] = None,
 ) -> Response:
     """List keys, the newest first, without their secrets, and when each was last used."""
-    now, used = backend.broker.clock.now(), await backend.keys.used()
-    views = [KeyView.of(key, now, used.get(key.id)) for key in await backend.keys.all()]
+    now, used = backend.broker.clock.now(), await backend.admitted.keys.used()
+    views = [KeyView.of(key, now, used.get(key.id)) for key in await backend.admitted.keys.all()]
     wanted = [view for view in views if (not state or view.state in state) and tenant in {None, view.tenant}]
     return Response(KeyList(items=wanted).model_dump_json(), media_type="application/json")
 
@@ -52,7 +52,7 @@ async def create_key(request: Request, identity: Administers, backend: Connected
     """Make a key. Its secret is in this response, and nowhere else."""
     body = await backend.json.read(request, NewKeyBody, at_most=backend.limits.query_bytes)
     try:
-        made = await backend.keys.create(
+        made = await backend.admitted.keys.create(
             name=body.name,
             tenant=body.tenant,
             scopes=body.scopes,
@@ -77,7 +77,7 @@ async def rotate_key(request: Request, identity: Administers, backend: Connected
     """Make a key like this one, in whose place it is: this one ends after `overlap_s`."""
     body = await backend.json.read(request, Rotation, at_most=backend.limits.query_bytes)
     try:
-        made = await backend.keys.rotate(
+        made = await backend.admitted.keys.rotate(
             key_id, overlap=timedelta(seconds=body.overlap_s), principal=identity.principal
         )
     except NoSuchKeyError as error:
@@ -89,11 +89,40 @@ async def rotate_key(request: Request, identity: Administers, backend: Connected
     return Response(view.model_dump_json(), 201, _SECRET, media_type="application/json")
 
 
+@router.post(
+    "/token",
+    status_code=201,
+    response_model=TokenView,
+    responses=refusals(400, 409, 413, 415, 422, 503),
+    openapi_extra=json_body(NewToken),
+)
+async def exchange_key(request: Request, identity: Anyone, backend: Connected) -> Response:
+    """Exchange the API key that is shown for a token that ends within an hour, so that the key itself need not travel.
+
+    The token allows no more than the key, and ends with it.
+    """
+    body = await backend.json.read(request, NewToken, at_most=backend.limits.query_bytes)
+    mint, key = backend.admitted.mint, None
+    if identity.key is not None:
+        key = backend.admitted.ring.in_force(identity.key)
+    if mint is None or key is None:
+        raise problems.conflict(
+            "Only an API key itself is exchanged." if mint else "Tokens need WAGGLE_JWT_SECRET at the gateway."
+        )
+    minted = mint.exchange(
+        key, scopes=body.scopes or key.allows, lasting=timedelta(seconds=body.lasts_s), now=datetime.now(UTC)
+    )
+    if not minted.scopes:
+        raise problems.invalid(f"scopes: this key allows {', '.join(sorted(key.allows))}.")
+    view = TokenView(token=minted.token, scopes=list(minted.scopes), expires_at=minted.expires_at)
+    return Response(view.model_dump_json(), 201, _SECRET, media_type="application/json")
+
+
 @router.delete("/{key_id}", response_model=KeyView, responses=refusals(404, 422, 503))
 async def revoke_key(identity: Administers, backend: Connected, key_id: Id) -> Response:
     """Have a key open nothing from now on, at every gateway within two seconds. Doing so again changes nothing."""
     try:
-        revoked = await backend.keys.revoke(key_id, principal=identity.principal)
+        revoked = await backend.admitted.keys.revoke(key_id, principal=identity.principal)
     except NoSuchKeyError as error:
         raise _unknown(error) from None
     log.info("API key revoked", key=key_id, by=identity.principal)

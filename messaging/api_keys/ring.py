@@ -62,6 +62,11 @@ class KeyRing:
         right = hmac.compare_digest(digest_of(secret), _NONE if key is None else key.digest)
         return key if key is not None and right and over(key, self._broker.clock.now()) is None else None
 
+    def in_force(self, key_id: str) -> ApiKey | None:
+        """The key of this id, if it opens anything now."""
+        key = self._keys.get(key_id)
+        return None if key is None or over(key, self._broker.clock.now()) is not None else key
+
     async def _read(self) -> int:
         """Returns the newest revision."""
         entries = list((await self._bucket.newest(f"{KEYS}.*")).values())

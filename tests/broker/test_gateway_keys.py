@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ NEEDED: dict[str, dict[str, Scope | None]] = {
     "/v1/documents/{document_id}/events": {"get": R},
     "/v1/keys": {"get": A, "post": A},
     "/v1/keys/{key_id}": {"delete": A},
+    "/v1/keys/token": {"post": None},
     "/v1/keys/{key_id}/rotate": {"post": A},
 }
 """All others need `ops`."""
@@ -239,6 +241,93 @@ async def test_when_a_key_was_last_used_is_told(gateway: Gateway, book: KeyBook,
         return bool(await book.used())
 
     await until(told)
+
+
+class TestTokens:
+    @pytest.fixture
+    async def gateway(self, broker: Broker, nats_server: NatsServer) -> AsyncIterator[Gateway]:
+        async with running_gateway(nats_server.url, auth=Auth.KEYS, jwt_secret="s" * 64) as started:
+            await started.ready()
+            yield started
+
+    async def test_a_key_is_exchanged_for_a_token_that_ends_with_it(self, gateway: Gateway, book: KeyBook) -> None:
+        headers = await key(book, gateway, R, Q)
+        made = await gateway.http.post("/v1/keys/token", headers=headers, json={"scopes": ["read"], "lasts_s": 60})
+        assert (made.status_code, made.headers["cache-control"], made.json()["scopes"]) == (201, "no-store", ["read"])
+        shown = {"Authorization": f"Bearer {made.json()['token']}"}
+
+        assert (await gateway.http.get("/v1/documents", headers=shown)).status_code == 200
+        assert (await gateway.http.post("/v1/query", headers=shown, json={"query": "why?"})).status_code == 403
+        assert (await gateway.http.post("/v1/keys/token", headers=shown, json={})).status_code == 409
+
+        await book.revoke((await book.all())[0].id, principal="test")
+
+        async def gone() -> bool:
+            return (await gateway.http.get("/v1/documents", headers=shown)).status_code == 401
+
+        await until(gone)
+
+    async def test_a_token_gets_no_scope_that_its_key_has_not(self, gateway: Gateway, book: KeyBook) -> None:
+        headers = await key(book, gateway, R)
+
+        response = await gateway.http.post("/v1/keys/token", headers=headers, json={"scopes": ["admin"]})
+
+        assert response.status_code == 422
+
+    @pytest.mark.parametrize("algorithm", ["none", "HS256", "RS256"])
+    async def test_tokens_of_others_are_answered_as_what_is_none(self, gateway: Gateway, algorithm: str) -> None:
+        head = base64.urlsafe_b64encode(json.dumps({"alg": algorithm, "kid": "x"}).encode()).decode().rstrip("=")
+        shown = {"Authorization": f"Bearer {head}.e30.{'' if algorithm == 'none' else 'c2ln'}"}
+
+        response = await gateway.http.get("/v1/documents", headers=shown)
+
+        assert response.status_code == 401
+        assert response.content == (await gateway.http.get("/v1/documents")).content
+
+    async def test_without_a_secret_there_are_none(
+        self, broker: Broker, nats_server: NatsServer, book: KeyBook
+    ) -> None:
+        async with running_gateway(nats_server.url, auth=Auth.KEYS) as plain:
+            await plain.ready()
+            headers = await key(book, plain, R)
+            refused = await plain.http.post("/v1/keys/token", headers=headers, json={})
+        assert (refused.status_code, "WAGGLE_JWT_SECRET" in refused.text) == (409, True)
+
+
+class TestPagesOfOthers:
+    ORIGIN = "https://app.example"
+
+    @pytest.fixture
+    async def gateway(self, broker: Broker, nats_server: NatsServer) -> AsyncIterator[Gateway]:
+        async with running_gateway(
+            nats_server.url, auth=Auth.KEYS, cors_origins=f"{self.ORIGIN}, http://x:1"
+        ) as started:
+            await started.ready()
+            yield started
+
+    async def test_those_that_are_named_may_ask_with_a_key(self, gateway: Gateway, book: KeyBook) -> None:
+        asking = {"Origin": self.ORIGIN, "Access-Control-Request-Method": "POST"}
+        asked = await gateway.http.options(
+            "/v1/query", headers={**asking, "Access-Control-Request-Headers": "authorization,content-type"}
+        )
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, self.ORIGIN)
+        assert "access-control-allow-credentials" not in asked.headers
+
+        headers = await key(book, gateway, R)
+        found = await gateway.http.get("/v1/documents", headers={**headers, "Origin": self.ORIGIN})
+        assert (found.status_code, found.headers["access-control-allow-origin"]) == (200, self.ORIGIN)
+        refused = await gateway.http.get("/v1/documents", headers={"Origin": self.ORIGIN})
+        assert refused.status_code == 401
+
+    @pytest.mark.parametrize(
+        "origin", ["https://evil.example", "https://app.example.evil.example", "null", "http://app.example"]
+    )
+    async def test_no_others(self, gateway: Gateway, book: KeyBook, origin: str) -> None:
+        asking = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        assert "access-control-allow-origin" not in (await gateway.http.options("/v1/query", headers=asking)).headers
+        headers = await key(book, gateway, R)
+        found = await gateway.http.get("/v1/documents", headers={**headers, "Origin": origin})
+        assert "access-control-allow-origin" not in found.headers
 
 
 async def test_before_the_broker_is_there_nobody_knows_who_may() -> None:

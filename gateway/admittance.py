@@ -1,0 +1,70 @@
+"""Who is behind what a request shows: an API key, or a token in its place."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from contracts.settings import GatewaySettings
+from gateway.identity import Identity
+from messaging.api_keys import KeyBook, KeyRing, KeyUses
+from messaging.broker import Broker
+
+if TYPE_CHECKING:
+    from gateway.tokens import Mint, SigningKeys, Verifier
+
+FETCH_S: Final = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admittance:
+    """Without settings of tokens only keys are known. `works` have to be run."""
+
+    keys: KeyBook
+    ring: KeyRing
+    uses: KeyUses
+    verifier: Verifier | None = None
+    signers: SigningKeys | None = None
+    mint: Mint | None = None
+
+    @property
+    def works(self) -> tuple[KeyRing | KeyUses | SigningKeys, ...]:
+        return self.ring, self.uses, *(() if self.signers is None else (self.signers,))
+
+    async def admit(self, shown: str) -> Identity | None:
+        """Who shows this, if it opens anything now."""
+        if (key := self.ring.find(shown)) is not None:
+            self.uses.note(key.id)
+            return Identity(tenant=key.tenant, principal=f"key:{key.id}", scopes=frozenset(key.scopes), key=key.id)
+        believed = None if self.verifier is None else await self.verifier.believed(shown)
+        if believed is None:
+            return None
+        tenant, principal, scopes = believed
+        return Identity(tenant=tenant, principal=principal, scopes=scopes)
+
+
+@asynccontextmanager
+async def admittance(settings: GatewaySettings, broker: Broker) -> AsyncIterator[Admittance]:
+    """By what the settings believe. Whoever takes no tokens loads nothing that reads them."""
+    keys = KeyBook(broker)
+    ring, uses = KeyRing(broker), KeyUses(broker, keys)
+    if settings.jwt_secret is None and settings.jwt_jwks is None:
+        yield Admittance(keys=keys, ring=ring, uses=uses)
+        return
+    import httpx
+
+    from gateway.tokens import Mint, SigningKeys, Verifier
+
+    async with httpx.AsyncClient(timeout=FETCH_S, follow_redirects=False, trust_env=False) as client:
+        signers = None if settings.jwt_jwks is None else SigningKeys(settings.jwt_jwks, client=client)
+        secret = settings.jwt_secret
+        yield Admittance(
+            keys=keys,
+            ring=ring,
+            uses=uses,
+            signers=signers,
+            verifier=Verifier(settings, keys=signers, key_in_force=ring.in_force),
+            mint=None if secret is None else Mint(secret.get_secret_value(), audience=settings.jwt_audience),
+        )
