@@ -40,6 +40,7 @@ from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
 from gateway.identity import Door
 from gateway.limits import Limits
+from gateway.openai_api import routes as openai_api
 from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
 from messaging.broker import Broker
@@ -50,6 +51,7 @@ DESCRIPTION = "Submit documents, ask questions, get answers that cite them. Erro
 
 ROUTES = (
     queries,
+    openai_api,
     uploads,
     documents,
     contents,

@@ -63,7 +63,7 @@ class Door:
         try:
             identity = ANYBODY if self._porter is None else await _identified(scope, self._porter)
         except Problem as refusal:
-            await refusal.response()(scope, receive, send)
+            await refusal.response(scope["path"])(scope, receive, send)
             return
         scope.setdefault("state", {})[_STATE] = identity
         name_tenant(identity.tenant)

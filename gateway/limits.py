@@ -20,6 +20,7 @@ class Limits:
     files_per_request: int = 1000
     field_bytes: int = 64 * KiB
     query_bytes: int = 64 * KiB
+    conversation_bytes: int = 1 * MiB
     json_document_bytes: int = 12 * MiB
     json_in_hand_bytes: int = 32 * MiB
     json_depth: int = 16

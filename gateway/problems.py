@@ -21,6 +21,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.errors import TransientError
+from gateway.openai_api import errors as openai_errors
 from messaging.errors import BrokerFullError, MessageTooLargeError
 
 if TYPE_CHECKING:
@@ -97,7 +98,11 @@ class Problem(Exception):  # noqa: N818  (named after the RFC's noun)
             **self.extensions,
         }
 
-    def response(self) -> Response:
+    def response(self, path: str) -> Response:
+        """In the shape that clients of this path read."""
+        if path.startswith(openai_errors.PATHS):
+            content = json.dumps(openai_errors.error_of(self), ensure_ascii=False).encode("utf-8", "replace")
+            return Response(content, openai_errors.status_of(self), self.headers, media_type="application/json")
         content = json.dumps(self.document(), ensure_ascii=False).encode("utf-8", "replace")
         return Response(content, self.status, self.headers, media_type=MEDIA_TYPE)
 
@@ -201,33 +206,34 @@ def install(app: FastAPI) -> None:
     """Have every error of `app` leave as a problem document."""
     log = structlog.get_logger("gateway")
 
-    async def on_problem(_: Request, error: Exception) -> Response:
+    async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)
-        return error.response()
+        return error.response(request.url.path)
 
-    async def on_http(_: Request, error: Exception) -> Response:
+    async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return _of_http(error).response()
+        return _of_http(error).response(request.url.path)
 
-    async def on_parameters(_: Request, error: Exception) -> Response:
+    async def on_parameters(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return _of_errors([(item["loc"][1:] or item["loc"], item["msg"]) for item in error.errors()]).response()
+        found = [(item["loc"][1:] or item["loc"], item["msg"]) for item in error.errors()]
+        return _of_errors(found).response(request.url.path)
 
-    async def on_transient(_: Request, error: Exception) -> Response:
+    async def on_transient(request: Request, error: Exception) -> Response:
         assert isinstance(error, TransientError)
         log.warning("refused for now", reason=str(error))
-        return of_transient(error).response()
+        return of_transient(error).response(request.url.path)
 
-    async def on_too_large(_: Request, error: Exception) -> Response:
-        return too_large(f"This is more than fits into one message: {error}.").response()
+    async def on_too_large(request: Request, error: Exception) -> Response:
+        return too_large(f"This is more than fits into one message: {error}.").response(request.url.path)
 
     async def on_gone(_: Request, __: Exception) -> Response:
         return Response(status_code=400)
 
-    async def on_bug(_: Request, error: Exception) -> Response:
+    async def on_bug(request: Request, error: Exception) -> Response:
         log.error("request failed", error=repr(error))
         detail = "The gateway failed to handle this request; its log has the reason."
-        return Problem(500, ProblemCode.INTERNAL, detail).response()
+        return Problem(500, ProblemCode.INTERNAL, detail).response(request.url.path)
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http)

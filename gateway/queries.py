@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Header, Path
@@ -26,6 +26,7 @@ from gateway.openapi import json_body, refusals, stream
 from gateway.problems import Problem, ProblemCode
 from gateway.query_schemas import Answer, CancelledView, QueryBody
 from gateway.routing import DirectRoute
+from gateway.waiting import waited_for
 
 router = APIRouter(prefix="/v1", tags=["queries"])
 log = structlog.get_logger(__name__)
@@ -50,7 +51,7 @@ async def ask(request: Request) -> Response:
         asked = await resources.enter_async_context(backend.asking.ask(identity, body, stream=streamed))
         if streamed:
             return _streamed(backend, asked, resources.pop_all())
-        return await _waited_for(backend, asked, request)
+        return await waited_for(backend, asked, request, _collected(backend, asked))
 
 
 router.add_api_route(
@@ -139,24 +140,6 @@ async def _encoded(events: AsyncIterator[AnyEvent]) -> AsyncIterator[bytes]:
             yield answering.encode(event)
     except TransientError as error:
         log.warning("an answer stream broke off", reason=str(error))
-
-
-async def _waited_for(backend: Backend, asked: Asked, request: Request) -> Response:
-    """The whole answer; the question is withdrawn when its asker leaves."""
-    reading = asyncio.ensure_future(_collected(backend, asked))
-    gone = asyncio.ensure_future(sse.disconnected(request.receive))
-    waited: set[asyncio.Future[Any]] = {reading, gone, backend.drain.ending}
-    try:
-        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        if reading.done():
-            return reading.result()
-        if gone.done():
-            await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
-            raise problems.ClientGoneError
-        raise problems.unavailable("The gateway is stopping; follow the query by its id.", query_id=asked.query_id)
-    finally:
-        reading.cancel()
-        gone.cancel()
 
 
 async def _collected(backend: Backend, asked: Asked) -> Response:

@@ -32,7 +32,7 @@ def reconnect_after(milliseconds: int) -> bytes:
 class EventStream(Response):
     """Sends encoded events as they come.
 
-    Quiet times are bridged by comments. Ends when `events` ends, when the client is gone (then `on_gone` is awaited),
+    Quiet times are bridged by comments. Without `retry_ms` readers are not told to come back. Ends when `events` ends, when the client is gone (then `on_gone` is awaited),
     or when `stopping` is set (the reader is told to come back). In every case `events` and then `resources` are closed.
     """
 
@@ -44,7 +44,7 @@ class EventStream(Response):
         *,
         stopping: asyncio.Event,
         keepalive_s: float,
-        retry_ms: int,
+        retry_ms: int | None,
         on_gone: Callable[[], Awaitable[None]] | None = None,
         resources: AsyncExitStack | None = None,
         headers: Mapping[str, str] | None = None,
@@ -64,7 +64,8 @@ class EventStream(Response):
         try:
             async with self._resources:
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-                await _write(send, reconnect_after(self._retry_ms))
+                if self._retry_ms is not None:
+                    await _write(send, reconnect_after(self._retry_ms))
                 left = await self._relay(send, gone, stopping)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             if left and self._on_gone is not None:

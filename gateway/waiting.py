@@ -1,0 +1,36 @@
+"""Waits for an answer as long as its asker does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from gateway import problems, sse
+from gateway.asking import Asked
+from gateway.backend import Backend
+
+Found = TypeVar("Found")
+
+
+async def waited_for(backend: Backend, asked: Asked, request: Request, reading: Coroutine[Any, Any, Found]) -> Found:
+    """What `reading` the answer comes to; the question is withdrawn when its asker leaves.
+
+    Raises `ClientGoneError` then, and a 503 problem when the gateway stops.
+    """
+    following = asyncio.ensure_future(reading)
+    gone = asyncio.ensure_future(sse.disconnected(request.receive))
+    waited: set[asyncio.Future[Any]] = {following, gone, backend.drain.ending}
+    try:
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        if following.done():
+            return following.result()
+        if gone.done():
+            await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
+            raise problems.ClientGoneError
+        raise problems.unavailable("The gateway is stopping; follow the query by its id.", query_id=asked.query_id)
+    finally:
+        following.cancel()
+        gone.cancel()
