@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.spinner import Spinner
 
 from cli.awaiting import await_ready
-from cli.client import GatewayClient
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
+from cli.target import gateway_here
 from contracts.platform_errors import NotATargetError, OutOfBoundsError, PlatformAwayError, UnknownTargetError
 from contracts.platforms import Instance, Scaled
 from contracts.settings import AllSettings
@@ -105,8 +105,7 @@ async def _await(instances: Collection[str], timeout_s: float, show: Show) -> No
     running = RunningStack.read(_layout())
     if running is None:
         raise PlatformAwayError("The stack was stopped meanwhile: start it with `waggle up`.")
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    async with GatewayClient(running.url, api_key=key) as client:
+    async with gateway_here(settings, running) as client:
         await await_ready(
             _platform(),
             client,

@@ -13,6 +13,7 @@ from cli.exits import CommandError, Exit
 from cli.interrupts import interruptible
 from cli.output import Json, console, messages, print_json, print_json_line
 from cli.starting import Started, bring_up, take_down
+from contracts.gateway_settings import Auth
 from contracts.settings import AllSettings
 from deploy.local import logs as stack_logs
 from deploy.local.assembly import CONNECT_S, NATS_PORT, assemble, replicas_of
@@ -109,6 +110,11 @@ def _announce(stack: LocalStack, started: Started, *, as_json: bool, detached: b
     console().print(
         f"Waggle is ready at {url} after {started.took_s:.1f} s (data in {stack.layout.data_dir})", style="bold"
     )
+    if AllSettings.load().auth is Auth.KEYS:
+        console().print(
+            f"Whoever asks shows an API key. Commands here use that of this host, in {stack.layout.admin_key}; "
+            "`waggle keys create` makes others."
+        )
     for failing in started.failing:
         console().print(f"{failing.process} waits for its {failing.check}: {failing.detail}", style="yellow")
     if started.failing:

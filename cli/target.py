@@ -18,17 +18,23 @@ def gateway() -> GatewayClient:
     default address.
     """
     settings = AllSettings.load()
-    key = settings.api_key.get_secret_value() if settings.api_key else None
-    return GatewayClient(_url(settings), api_key=key)
-
-
-def _url(settings: AllSettings) -> str:
     if "url" in settings.model_fields_set:
-        return settings.url
+        return GatewayClient(settings.url, api_key=_key(settings))
     if "gateway_port" in settings.model_fields_set and settings.gateway_port:
-        return f"http://127.0.0.1:{settings.gateway_port}"
+        return GatewayClient(f"http://127.0.0.1:{settings.gateway_port}", api_key=_key(settings))
     running = running_here(settings, otherwise=settings.url, variable="WAGGLE_URL")
-    return running.url if running else settings.url
+    return GatewayClient(settings.url, api_key=_key(settings)) if running is None else gateway_here(settings, running)
+
+
+def gateway_here(settings: AllSettings, running: RunningStack) -> GatewayClient:
+    """That of the stack in the data folder, with `WAGGLE_API_KEY`, or else with the key of this host: nobody else is shown that."""
+    from deploy.local.admin_key import read_key
+
+    return GatewayClient(running.url, api_key=_key(settings) or read_key(layout_of(settings).admin_key))
+
+
+def _key(settings: AllSettings) -> str | None:
+    return settings.api_key.get_secret_value() if settings.api_key else None
 
 
 def running_here(settings: AllSettings, *, otherwise: str, variable: str) -> RunningStack | None:

@@ -45,6 +45,8 @@ class ApiKey(Message):
     revoked_at: AwareDatetime | None = None
     revoked_by: str | None = Field(default=None, min_length=1, max_length=256)
     replaces: KeyId | None = None
+    replaced_at: AwareDatetime | None = None
+    """From when on only the one in its place opens anything."""
 
     @property
     def allows(self) -> frozenset[Scope]:

@@ -19,11 +19,21 @@ class Auth(StrEnum):
     DEVELOPMENT = "development"
 
 
+_PORTS = {"http": 80, "https": 443}
+
+
 def _are_origins(text: str) -> str:
     for origin in filter(None, map(str.strip, text.split(","))):
         parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin or "@" in origin:
+        if (
+            parts.scheme not in _PORTS
+            or f"{parts.scheme}://{parts.netloc}" != origin
+            or "@" in origin
+            or not parts.hostname
+        ):
             raise ValueError(f"{origin!r} is no origin: scheme, host and port, nothing else, and no wildcards")
+        if origin != origin.lower() or parts.port == _PORTS[parts.scheme]:
+            raise ValueError(f"{origin!r} is not as browsers say it: in lower case, and without the usual port")
         if "*" in origin:
             raise ValueError(f"{origin!r} has a wildcard: name each origin")
     return text

@@ -65,7 +65,7 @@ class TokenSettings(Settings):
     jwt_scopes: str = Field(
         default="",
         description="What values of that claim mean, as value=scope+scope, comma separated. Unset: they are scopes.",
-        examples=["rag-users=query+read,rag-admins=admin"],
+        examples=["rag-users=query+read,platform-team=ops+admin"],
     )
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from contracts.settings import GatewaySettings
+from gateway import problems
 from gateway.identity import Identity
 from messaging.api_keys import KeyBook, KeyRing, KeyUses
 from messaging.broker import Broker
@@ -34,15 +35,24 @@ class Admittance:
         return self.ring, self.uses, *(() if self.signers is None else (self.signers,))
 
     async def admit(self, shown: str) -> Identity | None:
-        """Who shows this, if it opens anything now."""
+        """Who shows this, if it opens anything now. Raises a 503 problem where nobody can tell yet."""
         if (key := self.ring.find(shown)) is not None:
             self.uses.note(key.id)
             return Identity(tenant=key.tenant, principal=f"key:{key.id}", scopes=frozenset(key.scopes), key=key.id)
-        believed = None if self.verifier is None else await self.verifier.believed(shown)
-        if believed is None:
-            return None
-        tenant, principal, scopes = believed
-        return Identity(tenant=tenant, principal=principal, scopes=scopes)
+        return None if self.verifier is None else await _behind(self.verifier, shown)
+
+
+async def _behind(verifier: Verifier, token: str) -> Identity | None:
+    from gateway.tokens import SignersUnknownError
+
+    try:
+        believed = await verifier.believed(token)
+    except SignersUnknownError:
+        raise problems.unavailable("The keys that sign tokens cannot be read yet; nothing was accepted.") from None
+    if believed is None:
+        return None
+    tenant, principal, scopes = believed
+    return Identity(tenant=tenant, principal=principal, scopes=scopes)
 
 
 @asynccontextmanager

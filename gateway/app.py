@@ -38,9 +38,10 @@ from gateway import (
 from gateway.backend import SERVICE, Link, connected
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
-from gateway.identity import Door
+from gateway.identity import OPEN, Door
 from gateway.limits import Limits
 from gateway.openai_api import routes as openai_api
+from gateway.openapi import secured
 from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
 from messaging.broker import Broker
@@ -120,6 +121,8 @@ def create_app(
     problems.install(app)
     for module in ROUTES:
         app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
+    plain = app.openapi
+    app.openapi = lambda: app.openapi_schema or secured(plain(), open_to_all=OPEN)  # type: ignore[method-assign]
     return app
 
 

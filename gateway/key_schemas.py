@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from contracts.api_keys import ApiKey, Scope
 from contracts.identifiers import DEFAULT_TENANT, Token
 from gateway.schemas import Wire
-from messaging.api_keys import over
+from messaging.api_keys import end_of, over
 
 KeyName = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -90,7 +90,7 @@ class KeyView(Wire):
             state=KeyState.ACTIVE if why is None else KeyState(why.value),
             created_at=key.created_at,
             created_by=key.principal,
-            expires_at=key.expires_at,
+            expires_at=end_of(key),
             revoked_at=key.revoked_at,
             revoked_by=key.revoked_by,
             replaces=key.replaces,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,7 +13,8 @@ from gateway.problems import MEDIA_TYPE, ProblemDocument
 
 _MEANING = {
     400: "Unreadable: not what it claims to be.",
-    403: "A page of another origin tried to change something.",
+    401: "No key or token that is in force was shown.",
+    403: "What was shown does not allow this; or a page of another origin tried to change something.",
     404: "There is no such thing.",
     408: "The body came too slowly.",
     409: "It has ended already, or cannot be done as things stand.",
@@ -80,3 +82,19 @@ def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
     if isinstance(node, list):
         return [_inlined(value, definitions) for value in node]
     return node
+
+
+def secured(document: dict[str, Any], *, open_to_all: Iterable[str]) -> dict[str, Any]:
+    """The document with what every request shows, and what is answered to one that does not."""
+    document.setdefault("components", {})["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer", "description": "An API key (`wk_…`), or a JSON Web Token."},
+        "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
+    }
+    free = frozenset(open_to_all)
+    shown: list[dict[str, list[str]]] = [{"bearer": []}, {"key": []}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["security"] = [] if path in free else shown
+            if path not in free:
+                operation["responses"] |= {str(status): _problem(status) for status in (401, 403)}
+    return document

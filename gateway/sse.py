@@ -32,6 +32,7 @@ def reconnect_after(milliseconds: int) -> bytes:
 class EventStream(Response):
     """Sends encoded events as they come.
 
+    With `last_words` a stream cannot be resumed: they are what is said when `stopping` is set, and `on_gone` is awaited then, too.
     Quiet times are bridged by comments. Without `retry_ms` readers are not told to come back. Ends when `events` ends, when the client is gone (then `on_gone` is awaited),
     or when `stopping` is set (the reader is told to come back). In every case `events` and then `resources` are closed.
     """
@@ -46,6 +47,7 @@ class EventStream(Response):
         keepalive_s: float,
         retry_ms: int | None,
         on_gone: Callable[[], Awaitable[None]] | None = None,
+        last_words: bytes | None = None,
         resources: AsyncExitStack | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
@@ -56,6 +58,7 @@ class EventStream(Response):
         self._keepalive_s = keepalive_s
         self._retry_ms = retry_ms
         self._on_gone = on_gone
+        self._last_words = last_words
         self._resources = resources or AsyncExitStack()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,7 +78,7 @@ class EventStream(Response):
             stopping.cancel()
 
     async def _relay(self, send: Send, gone: asyncio.Future[None], stopping: asyncio.Future[None]) -> bool:
-        """True when the client left before the end."""
+        """True when nobody follows to the end: the client left, or was told its last words."""
         following = asyncio.ensure_future(_next(self._events))
         try:
             while not gone.done():
@@ -88,8 +91,8 @@ class EventStream(Response):
                     await _write(send, chunk)
                     following = asyncio.ensure_future(_next(self._events))
                 elif stopping in waited:
-                    await _write(send, comment("stopping, please reconnect"))
-                    return False
+                    await _write(send, self._last_words or comment("stopping, please reconnect"))
+                    return self._last_words is not None
                 elif not waited:
                     await _write(send, comment("waiting"))
             return True

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
+from contracts.gateway_settings import Auth
 from contracts.settings import AllSettings, BrokerSettings
 from deploy.local import ports
 from deploy.local.addresses import Addresses
@@ -53,7 +54,10 @@ def assemble(
         addresses=addresses,
         environment=_environment(settings, layout, addresses),
         provision=lambda: _prepare(
-            broker, connect_s, own_key=None if settings.recovery_key_file else layout.recovery_key
+            broker,
+            connect_s,
+            own_key=None if settings.recovery_key_file else layout.recovery_key,
+            admin_key=layout.admin_key if settings.auth is Auth.KEYS else None,
         ),
     )
 
@@ -102,14 +106,14 @@ def _broker_command(layout: Layout) -> tuple[str, ...]:
         raise StackError(str(error)) from error
 
 
-def _prepare(settings: BrokerSettings, connect_s: float, *, own_key: Path | None) -> None:
-    """What has to be there before any process of ours starts: the broker's furniture, and a key if it is to be our own."""
+def _prepare(settings: BrokerSettings, connect_s: float, *, own_key: Path | None, admin_key: Path | None) -> None:
+    """What has to be there before any process of ours starts: the broker's furniture, and keys if they are to be our own."""
     from deploy.local.provisioning import provision
     from messaging.recovery import make_key
 
     if own_key is not None:
         make_key(own_key)
-    provision(settings, connect_s=connect_s)
+    provision(settings, connect_s=connect_s, admin_key=admin_key)
 
 
 def _host() -> str:

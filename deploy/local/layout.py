@@ -44,6 +44,11 @@ class Layout:
         return self.data_dir / "recovery.key"
 
     @property
+    def admin_key(self) -> Path:
+        """An API key with which commands on this host do everything."""
+        return self.data_dir / "admin.key"
+
+    @property
     def lock(self) -> Path:
         return self.run / "lock"
 

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from contracts.health import EXIT_CONFIGURATION, CheckStatus, ProcessState
+from deploy.local.admin_key import read_key
 from deploy.local.errors import StartError
 from deploy.local.programs import BROKER, GATEWAY
 from deploy.local.stack import LocalStack
@@ -76,7 +77,9 @@ def watch(stack: LocalStack, *, timeout_s: float) -> Iterator[list[Status]]:
     deadline = time.monotonic() + timeout_s
     statuses: list[Status] = []
     attempts = _Attempts()
-    with httpx.Client(base_url=stack.addresses.url, timeout=REQUEST_S) as http:
+    key = read_key(stack.layout.admin_key)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=stack.addresses.url, timeout=REQUEST_S, headers=headers) as http:
         while time.monotonic() < deadline:
             processes = [p for p in stack.processes() if p.state != STOPPED]  # spare, or stopped by somebody meanwhile
             attempts.count(stack, processes)

@@ -19,6 +19,7 @@ from gateway.openai_api.text import DivergedError, Sending, sources_of
 from gateway.problems import Problem
 from gateway.query_schemas import CitationView
 
+STOPPING: Final = problems.unavailable("The gateway is stopping, and the answer is not whole; ask again.")
 DONE: Final = b"data: [DONE]\n\n"
 OBJECT: Final = "chat.completion.chunk"
 
@@ -42,18 +43,19 @@ class Chunks:
             async for chunk in self._answer(events):
                 yield chunk
         except DivergedError:
-            yield _error(problems.unavailable("The answer was begun anew and says something else; ask again."))
+            yield error_chunk(problems.unavailable("The answer was begun anew and says something else; ask again."))
         except TransientError as error:
             log.warning("an answer stream broke off", reason=str(error))
-            yield _error(problems.of_transient(error))
+            yield error_chunk(problems.of_transient(error))
         except Problem as problem:
-            yield _error(problem)
+            yield error_chunk(problem)
 
     async def _answer(self, events: AsyncIterator[AnyEvent]) -> AsyncIterator[bytes]:
         yield self._chunk({"role": "assistant", "content": ""})
         async for event in events:
             if isinstance(event, Delta):
-                if text := self._sending.piece(int(event.id.partition(".")[0]), event.text):
+                attempt, number = map(int, event.id.split("."))
+                if text := self._sending.piece(attempt, number, event.text):
                     yield self._chunk({"content": text})
             elif isinstance(event, Completed):
                 for chunk in self._ended(event):
@@ -105,5 +107,6 @@ def _encode(document: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(document, ensure_ascii=False)}\n\n".encode()
 
 
-def _error(problem: Problem) -> bytes:
+def error_chunk(problem: Problem) -> bytes:
+    """What clients raise."""
     return _encode(error_of(problem))

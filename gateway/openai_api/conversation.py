@@ -19,13 +19,13 @@ def question_of(body: ChatBody) -> QueryBody:
     *before, asked = spoken
     if len(asked.text.strip()) > MAX_QUERY_CHARACTERS:
         raise problems.invalid(f"messages: the question may have {MAX_QUERY_CHARACTERS} characters.")
-    extension = body.waggle
+    extension = body.extension
     question = QueryBody(
-        query=asked.text,
+        query=asked.text.strip(),
         messages=tuple(_turn(message) for message in before[-MAX_TURNS:]),
         mode=extension.mode,
         filters=extension.filters,
-        stream=body.stream,
+        stream=bool(body.stream),
         deadline_s=extension.deadline_s,
         generation=GenerationParameters(
             max_tokens=body.max_completion_tokens or body.max_tokens,

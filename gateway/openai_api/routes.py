@@ -17,7 +17,7 @@ from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
 from gateway.backend import Backend, connected_backend
 from gateway.identity import Asks, permitted
-from gateway.openai_api.chunks import Chunks, told_of, usage_of
+from gateway.openai_api.chunks import STOPPING, Chunks, error_chunk, told_of, usage_of
 from gateway.openai_api.conversation import question_of
 from gateway.openai_api.schemas import (
     MODEL,
@@ -47,11 +47,11 @@ async def complete(request: Request) -> Response:
     body = await backend.json.read(request, ChatBody, at_most=backend.limits.conversation_bytes)
     question = question_of(body)
     async with AsyncExitStack() as resources:
-        asked = await resources.enter_async_context(backend.asking.ask(identity, question, stream=body.stream))
+        asked = await resources.enter_async_context(backend.asking.ask(identity, question, stream=bool(body.stream)))
         if body.stream:
             return await _streamed(backend, asked, request, body, resources)
         completed = await waited_for(backend, asked, request, _end(backend, asked))
-        return _whole(asked, completed, sources=body.waggle.sources)
+        return _whole(asked, completed, sources=body.extension.sources)
 
 
 router.add_api_route(
@@ -96,8 +96,8 @@ async def _streamed(
         id=_id(asked),
         created=int(time.time()),
         model=MODEL,
-        sources=body.waggle.sources,
-        usage=body.stream_options is not None and body.stream_options.include_usage,
+        sources=body.extension.sources,
+        usage=body.stream_options is not None and bool(body.stream_options.include_usage),
     )
 
     async def left() -> None:
@@ -109,6 +109,7 @@ async def _streamed(
         keepalive_s=backend.limits.stream_keepalive_s,
         retry_ms=None,
         on_gone=left,
+        last_words=error_chunk(STOPPING),
         resources=resources.pop_all(),
         headers={HEADER_QUERY_ID: asked.query_id},
     )

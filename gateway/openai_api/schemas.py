@@ -40,7 +40,7 @@ class ChatMessage(Lenient):
 
 
 class StreamOptions(Lenient):
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class Extension(Wire):
@@ -65,7 +65,7 @@ class ChatBody(Lenient):
 
     model: str = Field(max_length=256)
     messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=MOST_MESSAGES)
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
     temperature: float | None = Field(default=None, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1, le=32768)
@@ -75,7 +75,11 @@ class ChatBody(Lenient):
     n: Literal[1] | None = None
     tools: Annotated[tuple[Any, ...], Field(max_length=0)] | None = None
     logprobs: Literal[False] | None = None
-    waggle: Extension = Field(default_factory=Extension)
+    waggle: Extension | None = None
+
+    @property
+    def extension(self) -> Extension:
+        return self.waggle or Extension()
 
 
 class Told(Wire):

@@ -12,7 +12,6 @@ from typing import Any, Final
 import httpx
 import structlog
 from jwt import PyJWK
-from jwt.exceptions import PyJWTError
 
 AGAIN_S: Final = 600.0
 """How often they are read."""
@@ -33,6 +32,10 @@ class JwksFailedError(Exception):
     """The keys cannot be read; those that were known go on."""
 
 
+class SignersUnknownError(Exception):
+    """The keys were never read: nothing is known of any token."""
+
+
 class SigningKeys:
     """Keys by their id. `source` is a file or a URL; `client` fetches the URL, follows no redirect, and is closed by who gave it."""
 
@@ -51,34 +54,42 @@ class SigningKeys:
         self._unknown_s = unknown_s
         self._now = now
         self._keys: Mapping[str, PyJWK] = {}
-        self._read_at: float | None = None
+        self._known = False
+        self._tried_at: float | None = None
         self._reading = asyncio.Lock()
 
     async def run(self) -> None:
         """Read them again and again until cancelled."""
         while True:
-            await self._read()
-            await asyncio.sleep(self._again_s)
+            async with self._reading:
+                await self._read()
+            await asyncio.sleep(self._again_s if self._known else self._unknown_s)
 
     async def find(self, key_id: str) -> PyJWK | None:
-        """The key of that id. For one that is not known they are read once more, unless that was just done."""
-        found = self._keys.get(key_id)
-        if found is None and self._is_due():
-            async with self._reading:
-                if self._is_due():
-                    await self._read()
-            found = self._keys.get(key_id)
-        return found
+        """The key of that id. For one that is not known they are read once more, unless that was just done.
+
+        Raises `SignersUnknownError` while they were never read.
+        """
+        if (found := self._keys.get(key_id)) is not None:
+            return found
+        async with self._reading:  # somebody may be at it
+            if key_id not in self._keys and self._is_due():
+                await self._read()
+        if not self._known:
+            raise SignersUnknownError
+        return self._keys.get(key_id)
 
     def _is_due(self) -> bool:
-        return self._read_at is None or self._now() - self._read_at >= self._unknown_s
+        return self._tried_at is None or self._now() - self._tried_at >= self._unknown_s
 
     async def _read(self) -> None:
-        self._read_at = self._now()
+        self._tried_at = self._now()
         try:
             self._keys = keys_of(await self._text())
         except JwksFailedError as error:
             log.warning("the keys that sign tokens cannot be read, those that are known go on", reason=str(error))
+        else:
+            self._known = True
 
     async def _text(self) -> bytes:
         if "://" in self._source:
@@ -99,7 +110,7 @@ class SigningKeys:
                     body += piece
                     if len(body) > MOST_BYTES:
                         break
-        except (httpx.HTTPError, TimeoutError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise JwksFailedError(f"{self._source}: {str(error) or type(error).__name__}") from error
         return bytes(body)
 
@@ -126,7 +137,7 @@ def _key(item: dict[str, Any]) -> PyJWK | None:
         return None
     try:
         key = PyJWK(item)
-    except (PyJWTError, ValueError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 (one odd key must not take the others with it)
         log.warning("a key of the set is left aside", kid=item["kid"], reason=type(error).__name__)
         return None
     return key if key.algorithm_name in ALGORITHMS else None

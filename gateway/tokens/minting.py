@@ -12,6 +12,7 @@ import jwt
 from contracts.api_keys import ApiKey, Scope
 from contracts.identifiers import new_id
 from contracts.token_settings import EXCHANGED
+from messaging.api_keys import end_of
 
 HS256: Final = "HS256"
 KEY_CLAIM: Final = "waggle_key"
@@ -40,8 +41,8 @@ class Mint:
     def exchange(self, key: ApiKey, *, scopes: Collection[Scope], lasting: timedelta, now: datetime) -> Minted:
         """A token for a key, with these of its scopes; it ends with the key at the latest."""
         ends = now + min(lasting, LONGEST)
-        if key.expires_at is not None:
-            ends = min(ends, key.expires_at)
+        if (key_ends := end_of(key)) is not None:
+            ends = min(ends, key_ends)
         kept = tuple(sorted(key.allows & frozenset(scopes)))
         claims = {
             "iss": EXCHANGED,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -42,7 +43,10 @@ class Verifier:
         self._secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else None
 
     async def believed(self, token: str) -> Believed | None:
-        """What a token says; None: it is not to be believed, for whatever reason."""
+        """What a token says; None: it is not to be believed, for whatever reason.
+
+        Raises `SignersUnknownError` while the keys of its signer were never read.
+        """
         if len(token) > MOST_CHARACTERS or not token.isascii():
             return None
         try:
@@ -87,7 +91,9 @@ class Verifier:
         return self._read(claims)
 
     def _of_key(self, claims: Mapping[str, Any]) -> Believed | None:
-        """A token that was exchanged for a key says no more than the key does now."""
+        """A token that was exchanged for a key says no more than the key does now. Its end is by our own clocks: no leeway."""
+        if claims["exp"] <= time.time():
+            return None
         key = self._key_in_force(str(claims.get(KEY_CLAIM, "")))
         if key is None:
             return None

@@ -1,8 +1,8 @@
 """API keys in the broker: made, listed, revoked and rotated, and known by every gateway within a moment."""
 
-from messaging.api_keys.book import KeyBook, KeyOver, KeyRefusedError, NewKey, NoSuchKeyError, over
+from messaging.api_keys.book import KeyBook, KeyOver, KeyRefusedError, NewKey, NoSuchKeyError, end_of, over
 from messaging.api_keys.ring import KeyRing
-from messaging.api_keys.text import digest_of, new_secret, text_of
+from messaging.api_keys.text import digest_of, id_of
 from messaging.api_keys.uses import KeyUses
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "NewKey",
     "NoSuchKeyError",
     "digest_of",
-    "new_secret",
+    "end_of",
+    "id_of",
     "over",
-    "text_of",
 ]

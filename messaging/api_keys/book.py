@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
@@ -58,7 +58,13 @@ def over(key: ApiKey, now: datetime) -> KeyOver | None:
     """Why it opens nothing; None: it does."""
     if key.revoked_at is not None:
         return KeyOver.REVOKED
-    return KeyOver.EXPIRED if key.expires_at is not None and key.expires_at <= now else None
+    ends_at = end_of(key)
+    return KeyOver.EXPIRED if ends_at is not None and ends_at <= now else None
+
+
+def end_of(key: ApiKey) -> datetime | None:
+    """When it ends by itself, or since another one is in its place; None: never."""
+    return min((each for each in (key.expires_at, key.replaced_at) if each is not None), default=None)
 
 
 class KeyBook:
@@ -150,30 +156,41 @@ class KeyBook:
         """Make a key like this one, for as long as this one was made for; both open for `overlap`, then only the new one.
 
         The new one is made first: cut off in between there are two, and none is lost. Raises `NoSuchKeyError`, and
-        `KeyRefusedError` for one that is over.
+        `KeyRefusedError` for one that is over, or that has another one in its place already.
         """
         now = self._broker.clock.now()
-        old = await self.get(key_id)
-        if old is None:
-            raise NoSuchKeyError(f"there is no key {key_id}")
-        if (why := over(old, now)) is not None:
-            raise KeyRefusedError(f"key {key_id} is {why.value} already: make a new one")
-        lifetime = None if old.expires_at is None else old.expires_at - old.created_at
+        old = await self._rotatable(key_id, now)
         made = await self.create(
             name=old.name,
             tenant=old.tenant,
             scopes=old.scopes,
             principal=principal,
-            expires_at=None if lifetime is None else now + lifetime,
+            expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
             replaces=key_id,
         )
-        until = now + overlap
-        await self._change(
-            key_id, lambda key: {} if key.expires_at is not None and key.expires_at <= until else {"expires_at": until}
+        changed = await self._change(
+            key_id, lambda key: {} if key.revoked_at or key.replaced_at else {"replaced_at": now + overlap}
         )
+        if changed.revoked_at is not None:
+            await self.revoke(made.key.id, principal=principal)
+            raise KeyRefusedError(f"key {key_id} was revoked meanwhile: make a new one")
         return made
 
-    async def _change(self, key_id: str, change: Any) -> ApiKey:
+    async def _rotatable(self, key_id: str, now: datetime) -> ApiKey:
+        keys = {key.id: key for key in await self.all()}
+        old = keys.get(key_id)
+        if old is None:
+            raise NoSuchKeyError(f"there is no key {key_id}")
+        if (why := over(old, now)) is not None:
+            raise KeyRefusedError(f"key {key_id} is {why.value} already: make a new one")
+        successor = next((key for key in keys.values() if key.replaces == key_id and over(key, now) is None), None)
+        if successor is not None:
+            raise KeyRefusedError(
+                f"key {key_id} has {successor.id} in its place already: rotate that one, or revoke it if nobody has it"
+            )
+        return old
+
+    async def _change(self, key_id: str, change: Callable[[ApiKey], dict[str, object]]) -> ApiKey:
         for left in reversed(range(MAX_TRIES)):
             entry = await self._bucket.get(_at(KEYS, key_id))
             key = None if entry is None else read_key(entry)
@@ -210,7 +227,7 @@ def _at(kind: str, key_id: str) -> str:
 
 
 def _over_since(key: ApiKey, now: datetime) -> timedelta:
-    ends = [each for each in (key.revoked_at, key.expires_at) if each is not None]
+    ends = [each for each in (key.revoked_at, end_of(key)) if each is not None]
     return now - min(ends) if ends else timedelta(0)
 
 

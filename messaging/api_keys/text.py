@@ -34,6 +34,12 @@ def parts_of(text: str) -> tuple[str, str] | None:
     return None if found is None else (found[1], found[2])
 
 
+def id_of(text: str) -> str | None:
+    """The id of a key; None: it is none."""
+    parts = parts_of(text)
+    return None if parts is None else parts[0]
+
+
 def digest_of(secret: str) -> str:
     """What is stored of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()

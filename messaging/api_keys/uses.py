@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from contracts.errors import TransientError
+from contracts.errors import WaggleError
 from messaging.api_keys.book import MOST_KEYS, KeyBook
 from messaging.broker import Broker
 
@@ -42,7 +42,7 @@ class KeyUses:
         for key_id, used_at in list(self._used.items()):
             try:
                 await self._book.note(key_id, used_at)
-            except TransientError as error:
+            except WaggleError as error:
                 log.warning("uses of API keys are told later", reason=str(error))
                 return
             if self._used.get(key_id) == used_at:

@@ -92,6 +92,7 @@ _CONTENTS = (
     *(
         (f"entries of {bucket.name}", f"KV_{bucket.name}", f"$KV.{bucket.name}.>")
         for bucket in BUCKETS
-        if bucket is not topology.ALERTS  # a new observer may have alerts before anybody can restore
+        # A new observer may have alerts, and whoever restores a key, before anybody can restore.
+        if bucket not in {topology.ALERTS, topology.APIKEYS}
     ),
 )

@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from contracts import topology
 from contracts.api_keys import Scope
-from messaging.api_keys import KeyBook, KeyOver, KeyRefusedError, KeyRing, KeyUses, NewKey, NoSuchKeyError, over
+from messaging.api_keys import KeyBook, KeyOver, KeyRefusedError, KeyRing, KeyUses, NewKey, NoSuchKeyError, end_of, over
 from messaging.broker import Broker
 from messaging.buckets import Bucket
 from tests.support.waiting import until
@@ -26,7 +27,7 @@ def book(broker: Broker) -> KeyBook:
 
 @pytest.fixture
 async def ring(broker: Broker) -> AsyncIterator[KeyRing]:
-    ring = KeyRing(broker, poll_s=0.2)
+    ring = KeyRing(broker, poll_s=0.2, anew_s=3600)
     following = asyncio.create_task(ring.run())
     await asyncio.wait_for(ring.known.wait(), 10)
     yield ring
@@ -102,7 +103,7 @@ async def test_a_revoked_key_opens_nothing_at_everybody(book: KeyBook, ring: Key
 async def test_a_revocation_that_nobody_heard_is_found(book: KeyBook, broker: Broker, monkeypatch) -> None:
     """A subscription that is silent: what is polled finds it."""
     monkeypatch.setattr("messaging.storage.Storage._woken_by", _never_woken)
-    ring = KeyRing(broker, poll_s=0.2)
+    ring = KeyRing(broker, poll_s=0.2, anew_s=3600)
     following = asyncio.create_task(ring.run())
     new = await made(book)
     await until(lambda: ring.find(new.text))
@@ -150,7 +151,33 @@ async def test_a_rotation_prolongs_nothing(book: KeyBook, broker: Broker) -> Non
 
     kept = await book.get(old.key.id)
     assert kept is not None
-    assert kept.expires_at == soon
+    assert end_of(kept) == soon
+
+
+async def test_one_with_another_in_its_place_is_not_rotated_again(book: KeyBook) -> None:
+    old = await made(book)
+    new = await book.rotate(old.key.id, overlap=timedelta(days=1), principal="bob")
+
+    with pytest.raises(KeyRefusedError, match=new.key.id):
+        await book.rotate(old.key.id, overlap=timedelta(), principal="bob")
+
+    await book.revoke(new.key.id, principal="bob")  # nobody has it: its reply was lost
+    again = await book.rotate(old.key.id, overlap=timedelta(), principal="bob")
+    assert again.key.expires_at is None
+
+
+async def test_one_that_is_revoked_while_it_is_rotated_has_no_heir(book: KeyBook, monkeypatch) -> None:
+    old, create = await made(book), book.create
+
+    async def meanwhile(**asked: Any) -> NewKey:
+        await book.revoke(old.key.id, principal="bob")
+        return await create(**asked)
+
+    monkeypatch.setattr(book, "create", meanwhile)
+    with pytest.raises(KeyRefusedError, match="meanwhile"):
+        await book.rotate(old.key.id, overlap=timedelta(days=1), principal="ada")
+
+    assert all(key.revoked_at is not None for key in await book.all())
 
 
 async def test_what_is_over_or_unknown_is_not_rotated(book: KeyBook) -> None:

@@ -92,6 +92,16 @@ async def test_nobody_gets_in_anywhere_without_a_key_but_to_health(gateway: Gate
         assert (await gateway.http.get(path)).status_code == 401
 
 
+async def test_the_openapi_document_says_what_has_to_be_shown(gateway: Gateway, book: KeyBook) -> None:
+    document = (await gateway.http.get("/openapi.json", headers=await key(book, gateway, A))).json()
+
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            assert bool(operation["security"]) == (path not in OPEN)
+            assert ({"401", "403"} <= operation["responses"].keys()) == (path not in OPEN)
+
+
 @pytest.mark.parametrize("scope", list(Scope))
 async def test_a_key_opens_what_its_scope_says_and_nothing_else(gateway: Gateway, book: KeyBook, scope: Scope) -> None:
     headers = await key(book, gateway, scope)

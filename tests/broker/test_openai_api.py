@@ -7,10 +7,9 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
 from contracts.answers import Cancelled
 from contracts.api_keys import Scope
@@ -51,7 +50,7 @@ async def client(gateway: Gateway) -> AsyncIterator[AsyncOpenAI]:
 
 def of(gateway: Gateway, key: str = "none") -> AsyncOpenAI:
     return AsyncOpenAI(
-        base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, http_client=httpx.AsyncClient(trust_env=False)
+        base_url=f"{gateway.url}/v1", api_key=key, max_retries=0, http_client=DefaultAsyncHttpxClient(trust_env=False)
     )
 
 
@@ -150,6 +149,7 @@ async def test_a_long_conversation_is_asked_with_its_end(client: AsyncOpenAI, wo
         {"messages": QUESTION, "tools": [{"type": "function", "function": {"name": "x"}}]},
         {"messages": [{"role": "user", "content": "x" * 4001}]},
         {"messages": QUESTION, "waggle": {"tenant": "other"}},
+        {"messages": [{"role": "user", "content": "\x00"}]},
     ],
 )
 async def test_what_cannot_be_asked_is_a_bad_request_of_openais(gateway: Gateway, body: dict[str, Any]) -> None:
@@ -159,6 +159,19 @@ async def test_what_cannot_be_asked_is_a_bad_request_of_openais(gateway: Gateway
     error = response.json()["error"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "invalid_request")
     assert error["message"]
+
+
+@pytest.mark.parametrize("body", [{"stream": None, "stop": None, "waggle": None, "stream_options": None, "seed": None}])
+async def test_null_is_as_if_nothing_was_said(gateway: Gateway, body: dict[str, Any]) -> None:
+    response = await gateway.http.post("/v1/chat/completions", json={"model": "waggle", "messages": QUESTION, **body})
+
+    assert response.json()["choices"][0]["message"]["content"] == TEXT
+
+
+async def test_a_question_as_long_as_may_be_is_asked(gateway: Gateway) -> None:
+    body = {"model": "waggle", "messages": [{"role": "user", "content": "x" * 4000 + "\x1c"}]}
+
+    assert (await gateway.http.post("/v1/chat/completions", json=body)).status_code == 200
 
 
 async def test_errors_are_those_that_the_client_knows(client: AsyncOpenAI, gateway: Gateway) -> None:
@@ -179,24 +192,41 @@ async def test_there_is_one_model(client: AsyncOpenAI) -> None:
     assert (await client.models.retrieve("waggle")).owned_by == "waggle"
 
 
-@pytest.mark.parametrize(
-    ("retryable", "code", "expected"),
-    [
-        (True, ErrorCode.GENERATION_FAILED, openai.InternalServerError),
-        (False, ErrorCode.GENERATION_FAILED, openai.InternalServerError),
-    ],
-)
+@pytest.mark.parametrize(("retryable", "status"), [(True, 503), (False, 500)])
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_question_that_fails_before_its_answer_has_a_status(
-    client: AsyncOpenAI, workers: FakeWorkers, retryable: bool, code: ErrorCode, expected: type[Exception], stream: bool
+    client: AsyncOpenAI, workers: FakeWorkers, retryable: bool, status: int, stream: bool
 ) -> None:
     async def failing(_: QueryRequest, stage: Stage) -> None:
         await stage.retrieved()
-        await stage.failed(code, retryable=retryable)
+        await stage.failed(ErrorCode.GENERATION_FAILED, retryable=retryable)
 
     workers.scenario = failing
-    with pytest.raises(expected, match=r"It went wrong\."):
+    with pytest.raises(openai.InternalServerError, match=r"It went wrong\.") as raised:
         await client.chat.completions.create(model="waggle", messages=QUESTION, stream=stream)
+    assert raised.value.status_code == status
+
+
+async def test_a_gateway_that_stops_ends_streams_with_an_error(
+    client: AsyncOpenAI, gateway: Gateway, workers: FakeWorkers, broker: Broker
+) -> None:
+    async def lasting(_: QueryRequest, stage: Stage) -> None:
+        await stage.delta("1.1", "Bees ")
+        await asyncio.sleep(60)
+
+    workers.scenario = lasting
+    stream = await client.chat.completions.create(model="waggle", messages=QUESTION, stream=True)
+    gateway.drain.begin()
+    gateway.drain.end()
+    with pytest.raises(openai.APIError, match="stopping"):
+        async for _ in stream:
+            pass
+    (asked,) = workers.questions
+
+    async def withdrawn() -> bool:
+        return isinstance(await Terminals(broker).find(asked.tenant, asked.query_id), Cancelled)
+
+    await until(withdrawn)
 
 
 async def test_a_question_that_fails_amid_its_answer_ends_with_an_error(

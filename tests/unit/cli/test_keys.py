@@ -138,4 +138,5 @@ def test_each_key_that_is_revoked_is_told_and_one_that_there_is_not_ends_with_1(
     assert ran.code == 1
     marks = [line.split()[0] for line in ran.out.splitlines()]
     assert marks == ["✓", "✗", "✗"]
+    assert waggle("keys", "revoke", "c" * 16, ID).out.splitlines()[-1].split()[0] == "✓"
     assert all("/v1/keys/" in request.url.path for request in gateway.requests)

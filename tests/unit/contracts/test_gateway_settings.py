@@ -15,7 +15,20 @@ def test_none_by_default_and_those_that_are_named() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["*", "https://*.example", "https://a.example/", "a.example", "https://u:p@a.example", "null", "file://a"]
+    "text",
+    [
+        "*",
+        "https://*.example",
+        "https://a.example/",
+        "a.example",
+        "https://u:p@a.example",
+        "null",
+        "file://a",
+        "http://",
+        "https://A.example",
+        "https://a.example:443",
+        "http://a.example:80",
+    ],
 )
 def test_what_is_no_origin_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("WAGGLE_CORS_ORIGINS", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -20,7 +21,7 @@ from jwt.algorithms import ECAlgorithm, HMACAlgorithm, OKPAlgorithm, RSAAlgorith
 from contracts.api_keys import ApiKey, Scope
 from contracts.settings_source import ConfigurationError
 from contracts.token_settings import TokenSettings
-from gateway.tokens import Mint, SigningKeys, Verifier
+from gateway.tokens import Mint, SignersUnknownError, SigningKeys, Verifier
 from gateway.tokens.jwks import MOST_BYTES, JwksFailedError, keys_of
 
 SECRET = "s" * 64
@@ -46,6 +47,9 @@ PUBLIC = [
     {**json.loads(HMACAlgorithm.to_jwk(SECRET)), "kid": "shared", "alg": "HS256"},
     {"kty": "nonsense", "kid": "odd"},
     {"kty": "RSA", "kid": "half"},
+    {"kty": "oct", "kid": "empty"},
+    {"kty": "oct", "kid": "none", "alg": "none", "k": "eA"},
+    {**jwk(ECAlgorithm, EC), "kid": "confused", "alg": "RS256"},
 ]
 PEM = RSA.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
@@ -262,6 +266,12 @@ class TestExchanged:
             == short.expires_at
         )
 
+    async def test_it_has_no_leeway(self, verifier: Make) -> None:
+        mint, now = Mint(SECRET, audience="waggle"), datetime.now(UTC) - timedelta(seconds=70)
+        late = mint.exchange(KEY, scopes=[Scope.READ], lasting=timedelta(seconds=60), now=now).token
+
+        assert await verifier().believed(late) is None
+
     async def test_nobody_else_signs_such(self, verifier: Make) -> None:
         forged = token(iss="waggle:keys", waggle_key=KEY.id)
 
@@ -293,6 +303,29 @@ class TestKeySets:
         assert await keys.find("new") is not None
         assert await keys.find("rsa") is None
 
+    async def test_who_asks_while_they_are_read_waits(self) -> None:
+        answered, go_on = 0, asyncio.Event()
+
+        async def handle(_: httpx.Request) -> httpx.Response:
+            nonlocal answered
+            await go_on.wait()
+            answered += 1
+            return httpx.Response(200, json={"keys": PUBLIC})
+
+        async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
+            keys = SigningKeys("https://login.example/jwks", client=client)
+            asking = [asyncio.create_task(keys.find("rsa")) for _ in range(3)]
+            await asyncio.sleep(0)
+            go_on.set()
+            assert all(await asyncio.gather(*asking))
+        assert answered == 1
+
+    async def test_before_they_were_ever_read_nothing_is_known_of_any_token(self, verifier: Make, file: Path) -> None:
+        write(file)
+
+        with pytest.raises(SignersUnknownError):
+            await verifier().believed(token())
+
     async def test_what_was_known_goes_on_while_they_cannot_be_read(self, file: Path) -> None:
         clock = [100.0]
         keys = SigningKeys(str(file), now=lambda: clock[0])
@@ -313,8 +346,9 @@ class TestKeySets:
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as client:
             keys = SigningKeys("https://login.example/jwks", client=client)
-            assert await keys.find("rsa") is None
-            assert await keys.find("rsa") is None
+            for _ in range(2):
+                with pytest.raises(SignersUnknownError):
+                    await keys.find("rsa")
         assert asked == ["https://login.example/jwks"]
 
     async def test_a_url_that_gives_without_end_is_given_up(self) -> None:
@@ -325,7 +359,8 @@ class TestKeySets:
         async with httpx.AsyncClient(
             transport=httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
         ) as client:
-            assert await SigningKeys("https://login.example/jwks", client=client).find("rsa") is None
+            with pytest.raises(SignersUnknownError):
+                await SigningKeys("https://login.example/jwks", client=client).find("rsa")
 
 
 @pytest.mark.parametrize(
