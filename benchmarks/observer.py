@@ -56,9 +56,9 @@ async def _measured(url: str, folder: Path) -> list[Figure]:
         async with _alerts(broker) as alerts:
             await _ready(broker, "observer")
             took = [await _noticed(broker, alerts, url, folder, number) for number in range(DEATHS)]
-        at_rest = observer.memory_info().rss
+        at_rest = _memory_bytes(observer, folder)
         await _fill(broker)
-        filled = observer.memory_info().rss
+        filled = _memory_bytes(observer, folder)
     await broker.close()
     return [
         Figure(name="observer_detection", value=median(took), unit="s"),
@@ -66,6 +66,14 @@ async def _measured(url: str, folder: Path) -> list[Figure]:
         Figure(name="observer_memory_at_rest", value=at_rest / MiB, unit="MiB"),
         Figure(name="observer_memory", value=filled / MiB, unit="MiB", bar="<= 171"),
     ]
+
+
+def _memory_bytes(observer: psutil.Process, folder: Path) -> int:
+    """A process that has ended takes none, which says nothing."""
+    if not observer.is_running() or observer.status() == psutil.STATUS_ZOMBIE:
+        log = (folder / "observer.log").read_text(encoding="utf-8", errors="replace")
+        raise RuntimeError(f"the observer has ended; the end of its log:\n{log[-4000:]}")
+    return int(observer.memory_info().rss)
 
 
 async def _noticed(broker: Broker, alerts: asyncio.Queue[AlertEvent], url: str, folder: Path, number: int) -> float:
