@@ -213,7 +213,9 @@ class CollectorHangs(Row):
 async def _nothing_else(alarms: Alarms, outcome: Outcome, expected: set[str]) -> None:
     raised, notified = await alarms.raised(), alarms.notified()
     letters = await alarms.letters() if "DeadLetters" in raised - expected else []
-    outcome.require(raised <= expected, f"raised as well: {raised - expected} {letters}")
+    events = [event for name in sorted(raised - expected) for event in await alarms.events(name)]
+    said = [f"{each.starts_at:%H:%M:%S} {each.name} {each.labels.get('instance', '')} {each.state}" for each in events]
+    outcome.require(raised <= expected, f"raised as well: {raised - expected} {said} {letters}")
     outcome.require(notified <= expected, f"told as well: {notified - expected}")
 
 
