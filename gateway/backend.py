@@ -136,6 +136,7 @@ async def connected(
             async with asyncio.TaskGroup() as tasks:
                 owned = [tasks.create_task(work.run()) for work in (*works, samples)]
                 yield backend
+                await heartbeats.last()
                 await samples.publish_last()
                 await admitted.uses.tell()
                 for task in owned:
@@ -164,6 +165,10 @@ class _Heartbeats:
             facts=lambda: self._facts,
         )
         self.works = (checks, self._publisher)
+
+    async def last(self) -> None:
+        """That it leaves: who falls silent without a word is taken for dead."""
+        await self._publisher.publish()
 
     async def tell(self, revision: int) -> None:
         """By which revision of the configuration it works."""

@@ -7,9 +7,13 @@ from typing import Any
 import pytest
 
 from contracts.errors import TransientError
+from contracts.health import ProcessState
 from contracts.settings import ProcessSettings
+from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
-from tests.support.gateways import Gateway
+from messaging.broker import Broker
+from messaging.fleet import FleetView
+from tests.support.gateways import Gateway, running_gateway
 from tests.support.waiting import until
 from tests.support.workers import running
 
@@ -48,3 +52,18 @@ async def test_what_a_worker_waits_for_is_named_without_its_address_and_without_
             return bool((await backends(gateway))["status"] == "ok")
 
         await until(is_well)
+
+
+async def test_a_gateway_that_stops_says_so_at_its_end(broker: Broker, nats_server: NatsServer) -> None:
+    """Who falls silent without a word is taken for dead."""
+    view = FleetView(broker, service="gateway")
+    await view.start()
+    async with running_gateway(nats_server.url, instance="gateway-1") as started:
+        await started.ready()
+
+        def heard() -> list[ProcessState]:
+            return [member.heartbeat.state for member in view.members()]
+
+        await until(lambda: heard() == [ProcessState.READY])
+    await until(lambda: heard() == [ProcessState.DRAINING])
+    await view.stop()
