@@ -255,7 +255,7 @@ async def test_an_answer_begun_anew_is_sent_once(client: AsyncOpenAI, workers: F
 
 async def test_one_that_says_something_else_ends_with_an_error(client: AsyncOpenAI, workers: FakeWorkers) -> None:
     async def anew(_: QueryRequest, stage: Stage) -> None:
-        await stage.delta("1.1", "Wasps sting.")
+        await stage.delta("1.1", "Wasps bite.")
         await stage.delta("2.1", "Bees dance [1].")
         await stage.completed()
 

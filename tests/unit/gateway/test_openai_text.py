@@ -73,7 +73,7 @@ def test_an_end_that_says_something_else_is_none() -> None:
     said(sending, 1, "Bees dance")
 
     with pytest.raises(DivergedError):
-        sending.rest("Wasps sting.")
+        sending.rest("Wasps bite.")
 
 
 @pytest.mark.parametrize(
