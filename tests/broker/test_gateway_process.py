@@ -173,7 +173,7 @@ async def test_figures_are_by_route_template_and_name_no_id(broker: Broker, nats
     [
         ({"gateway_host": "0.0.0.0"}, "loopback only"),
         ({"gateway_host": "192.0.2.1"}, "loopback only"),
-        ({"gateway_host": "example.com"}, "loopback only"),
+        ({"gateway_host": "example.com"}, "no address of this host"),
         ({"gateway_port": "{taken}"}, "WAGGLE_GATEWAY_PORT"),
     ],
 )
