@@ -113,6 +113,6 @@ class Leak(Restarted):
 async def _anew_without(switch: Switch, site: Site, struck: Struck) -> bool:
     """Whether another process takes work under the name; what is wrong was wrong with the one before."""
     (name,) = struck.targets
-    if (await site.process(name)).pid != struck.pid:
+    if (await site.instance(name)).pid not in {None, struck.pid}:  # None: between the two
         site.switches.turn_off(switch, name)
     return await site.serves_anew(name, struck.pid)
