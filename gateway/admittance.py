@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from contracts.settings import GatewaySettings
+from contracts.gateway_settings import Auth, GatewaySettings
 from gateway import problems
 from gateway.identity import Identity
 from messaging.api_keys import KeyBook, KeyRing, KeyUses
@@ -21,18 +21,14 @@ FETCH_S: Final = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Admittance:
-    """Without settings of tokens only keys are known. `works` have to be run."""
+    """Without settings of tokens only keys are known. `works` have to be run; where nobody shows a key there are none."""
 
     keys: KeyBook
     ring: KeyRing
     uses: KeyUses
     verifier: Verifier | None = None
-    signers: SigningKeys | None = None
     mint: Mint | None = None
-
-    @property
-    def works(self) -> tuple[KeyRing | KeyUses | SigningKeys, ...]:
-        return self.ring, self.uses, *(() if self.signers is None else (self.signers,))
+    works: tuple[KeyRing | KeyUses | SigningKeys, ...] = ()
 
     async def admit(self, shown: str) -> Identity | None:
         """Who shows this, if it opens anything now. Raises a 503 problem where nobody can tell yet."""
@@ -60,8 +56,9 @@ async def admittance(settings: GatewaySettings, broker: Broker) -> AsyncIterator
     """By what the settings believe. Whoever takes no tokens loads nothing that reads them."""
     keys = KeyBook(broker)
     ring, uses = KeyRing(broker), KeyUses(broker, keys)
-    if settings.jwt_secret is None and settings.jwt_jwks is None:
-        yield Admittance(keys=keys, ring=ring, uses=uses)
+    works = (ring, uses) if settings.auth is Auth.KEYS else ()
+    if not works or (settings.jwt_secret is None and settings.jwt_jwks is None):
+        yield Admittance(keys=keys, ring=ring, uses=uses, works=works)
         return
     import httpx
 
@@ -74,7 +71,7 @@ async def admittance(settings: GatewaySettings, broker: Broker) -> AsyncIterator
             keys=keys,
             ring=ring,
             uses=uses,
-            signers=signers,
+            works=works if signers is None else (*works, signers),
             verifier=Verifier(settings, keys=signers, key_in_force=ring.in_force),
             mint=None if secret is None else Mint(secret.get_secret_value(), audience=settings.jwt_audience),
         )

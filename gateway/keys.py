@@ -102,9 +102,8 @@ async def exchange_key(request: Request, identity: Anyone, backend: Connected) -
     The token allows no more than the key, and ends with it.
     """
     body = await backend.json.read(request, NewToken, at_most=backend.limits.query_bytes)
-    mint, key = backend.admitted.mint, None
-    if identity.key is not None:
-        key = backend.admitted.ring.in_force(identity.key)
+    mint = backend.admitted.mint
+    key = None if identity.key is None else backend.admitted.ring.in_force(identity.key)
     if mint is None or key is None:
         raise problems.conflict(
             "Only an API key itself is exchanged." if mint else "Tokens need WAGGLE_JWT_SECRET at the gateway."

@@ -60,7 +60,7 @@ class KeyRing:
         key_id, secret = parts if parts is not None else ("", text)
         key = self._keys.get(key_id)
         right = hmac.compare_digest(digest_of(secret), _NONE if key is None else key.digest)
-        return key if key is not None and right and over(key, self._broker.clock.now()) is None else None
+        return self.in_force(key_id) if right else None
 
     def in_force(self, key_id: str) -> ApiKey | None:
         """The key of this id, if it opens anything now."""
