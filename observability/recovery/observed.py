@@ -25,13 +25,18 @@ class PlatformView:
 
 
 def instances_of(
-    processes: Iterable[SeenProcess], *, waiting: Mapping[str, int], platform: Mapping[str, PlatformView]
+    processes: Iterable[SeenProcess],
+    *,
+    waiting: Mapping[str, int],
+    platform: Mapping[str, PlatformView],
+    platform_silent: bool = False,
 ) -> tuple[InstanceFacts, ...]:
     """Every process that is not forgotten. `waiting` are messages at the consumers of a service, by its name; `platform` is by
-    instance, and empty where nobody tells.
+    instance, and empty where nobody tells: `platform_silent` where somebody did, and does not now.
     """
     return tuple(
-        _instance(seen, waiting.get(seen.beat.service, 0), platform.get(seen.beat.instance)) for seen in processes
+        _instance(seen, waiting.get(seen.beat.service, 0), platform.get(seen.beat.instance), platform_silent)
+        for seen in processes
     )
 
 
@@ -74,7 +79,7 @@ def episodes_of(history: DiagnosisHistoryView) -> dict[str, Episode]:
     return found
 
 
-def _instance(seen: SeenProcess, waiting: int, platform: PlatformView | None) -> InstanceFacts:
+def _instance(seen: SeenProcess, waiting: int, platform: PlatformView | None, platform_silent: bool) -> InstanceFacts:
     beat = seen.beat
     stuck = any(check.name == PROGRESS_CHECK and check.status is CheckStatus.FAILING for check in beat.checks)
     return InstanceFacts(
@@ -92,5 +97,6 @@ def _instance(seen: SeenProcess, waiting: int, platform: PlatformView | None) ->
         waiting=waiting,
         restarts=0 if platform is None else platform.restarts,
         run=None if platform is None else platform.run,
+        platform_silent=platform_silent,
         run_since=None if platform is None else platform.since,
     )

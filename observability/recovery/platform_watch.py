@@ -15,6 +15,8 @@ def left_to_platform(instance: InstanceFacts, limits: Limits, now: datetime) -> 
     """Why a silent instance is not ours to start, and until when; None: it is."""
     if not instance.silent or instance.run is InstanceState.FAILED:
         return None
+    if instance.platform_silent:  # it may be starting it this moment, and could not be told to do so either
+        return f"the platform does not say how {instance.instance} is", None
     if instance.run is InstanceState.STOPPED or instance.run is InstanceState.STOPPING:
         return f"{instance.instance} was stopped on purpose", None
     if instance.run is InstanceState.RESTARTING:

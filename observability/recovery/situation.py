@@ -37,6 +37,8 @@ class InstanceFacts:
     """By the platform, within 10 minutes."""
     run: InstanceState | None = None
     """None: the platform's view is not known."""
+    platform_silent: bool = False
+    """It told how the instances are, and does not answer now."""
     run_since: datetime | None = None
     """When the platform started it, or saw it end."""
 

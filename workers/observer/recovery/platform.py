@@ -26,20 +26,27 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Places:
-    """What the platform tells: by instance how it is, and by service how many run and may run. Empty where nobody tells."""
+    """What the platform tells: by instance how it is, and by service how many run and may run. Empty where nobody tells; `silent`
+    where somebody did, and does not now.
+    """
 
     instances: Mapping[str, PlatformView] = field(default_factory=dict)
     running: Mapping[str, int] = field(default_factory=dict)
     possible: Mapping[str, int] = field(default_factory=dict)
+    silent: bool = False
 
 
 class PlatformEye:
-    """Looks at the platform, if there is one, and remembers when it started what anew."""
+    """Looks at the platform, if there is one, and remembers when it started what anew.
+
+    One that has never answered is none: the fleet may run elsewhere.
+    """
 
     def __init__(self, platform: Platform | None, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._platform = platform
         self._monotonic = monotonic
         self._restarts: dict[str, deque[tuple[float, int]]] = {}
+        self._has_answered = False
 
     async def look(self) -> Places:
         if self._platform is None:
@@ -49,7 +56,8 @@ class PlatformEye:
                 instances = await self._platform.list()
         except (WaggleError, TimeoutError) as error:
             log.warning("how the platform sees the instances is not known", reason=str(error) or "no answer in time")
-            return Places()
+            return Places(silent=self._has_answered)
+        self._has_answered = True
         return self._places(instances[:MOST_INSTANCES])
 
     def _places(self, instances: tuple[Instance, ...]) -> Places:

@@ -55,7 +55,12 @@ class FleetPicture:
         return Situation(
             connected=connected,
             hears=heard.hears,
-            instances=instances_of(heard.processes, waiting=heard.waiting, platform=places.instances),
+            instances=instances_of(
+                heard.processes,
+                waiting=heard.waiting,
+                platform=places.instances,
+                platform_silent=places.silent,
+            ),
             services=services_of(heard.processes, running=places.running, possible=places.possible),
             backends={
                 GENERATOR: await self._generator(revision, asked=bool(view.items)),

@@ -219,8 +219,9 @@ class TestPlatform:
             silent(run_since=NOW - s(5)),
             silent(run=None, heard_at=NOW - s(12)),
             silent(run=InstanceState.STOPPED),
+            silent(run=None, heard_at=NOW - s(60), platform_silent=True),
         ],
-        ids=["restarting", "started, not heard yet", "not known yet", "stopped"],
+        ids=["restarting", "started, not heard yet", "not known yet", "stopped", "the platform does not answer"],
     )
     def test_what_it_sees_to_is_watched(self, away):
         decision = decide(SHIPPED, [unavailable()], situation(away)).only

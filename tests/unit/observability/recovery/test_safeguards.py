@@ -186,6 +186,14 @@ DANGERS = {
         situation(silent(run=InstanceState.RESTARTING)),
         RESTART,
     ),
+    "what a platform that does not answer may be starting is started, too": Danger(
+        Safeguard.NO_PROGRESS,
+        NoProgress,
+        policy(Cause.MEMORY_LEAK, rung(RESTART)),
+        [LEAK],
+        situation(silent(run=None, heard_at=NOW - s(60), platform_silent=True)),
+        RESTART,
+    ),
     "what a person has paused is restarted": Danger(
         Safeguard.NO_PROGRESS,
         NoProgress,
