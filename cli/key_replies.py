@@ -18,6 +18,7 @@ class Key(Reply):
     created_at: datetime | None = None
     created_by: str = ""
     expires_at: datetime | None = None
+    rate_limit: str | None = None
     revoked_at: datetime | None = None
     revoked_by: str | None = None
     replaces: str | None = None

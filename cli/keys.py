@@ -40,6 +40,7 @@ def create(
     tenant: Annotated[str, typer.Option(help="Whose data it touches.")] = DEFAULT_TENANT,
     lasting: Annotated[str | None, typer.Option("--for", help="How long: 12h, 90d.")] = None,
     until: Annotated[str | None, typer.Option(help="Until when: 2027-01-31T18:00.")] = None,
+    rate_limit: Annotated[str | None, typer.Option(help="How many requests it may make: 20/10s,300/m,5000/h.")] = None,
     as_json: Json = False,
 ) -> None:
     """Make a key, and show it: this once, as nothing but its fingerprint is kept. Without an end it lasts until it is revoked."""
@@ -49,6 +50,7 @@ def create(
         "scopes": [each.value for each in scope],
         "tenant": _tenant(tenant),
         "expires_at": None if end is None else end.isoformat(),
+        "rate_limit": rate_limit,
     }
     _say_made(asyncio.run(_create(body)), as_json=as_json)
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
 from contracts.identifiers import Token
 from contracts.message import Message
+from contracts.rate_limits import RateLimit
 
 
 class Scope(StrEnum):
@@ -42,6 +43,8 @@ class ApiKey(Message):
     scopes: tuple[Scope, ...] = Field(min_length=1, max_length=len(Scope))
     digest: str = Field(pattern=r"^[0-9a-f]{64}$", repr=False)
     expires_at: AwareDatetime | None = None
+    rate_limit: RateLimit | None = None
+    """Its own, in place of the gateways' for keys."""
     revoked_at: AwareDatetime | None = None
     revoked_by: str | None = Field(default=None, min_length=1, max_length=256)
     replaces: KeyId | None = None

@@ -35,6 +35,17 @@ CACHE = KeyValue(
 ALERTS = KeyValue(name="alerts", history=8, why="Alert state that outlives the observer.")
 SILENCES = KeyValue(name="silences", history=8, why="Who silenced what until when.")
 APIKEYS = KeyValue(name="apikeys", history=4, why="Hashed API keys; revocation is a write.")
+TENANTS = KeyValue(
+    name="tenants", history=4, why="What is agreed with single tenants: their limits, quotas, and share of what is scarce."
+)
+LIMITS = KeyValue(
+    name="limits",
+    ttl_s=2 * DAY,
+    max_bytes=64 * MiB,
+    discard=Discard.OLD,
+    async_persist=True,
+    why="How many requests were let in of late, counted by all gateways together; counts of seconds need not outlive a power cut.",
+)
 
 KEY_VALUES: tuple[KeyValue, ...] = (
     DOCUMENTS,
@@ -46,6 +57,8 @@ KEY_VALUES: tuple[KeyValue, ...] = (
     ALERTS,
     SILENCES,
     APIKEYS,
+    TENANTS,
+    LIMITS,
 )
 
 UPLOADS = ObjectBucket(

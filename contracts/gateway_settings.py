@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from contracts.limit_settings import LimitSettings
 from contracts.process_settings import ProcessSettings
 from contracts.token_settings import TokenSettings
 
@@ -39,7 +40,7 @@ def _are_origins(text: str) -> str:
     return text
 
 
-class GatewaySettings(TokenSettings, ProcessSettings):
+class GatewaySettings(LimitSettings, TokenSettings, ProcessSettings):
     """The HTTP gateway."""
 
     auth: Auth = Field(

@@ -18,9 +18,11 @@ from contracts.buckets import (
     DOCUMENTS,
     KEY_VALUES,
     LEASES,
+    LIMITS,
     OBJECT_BUCKETS,
     SILENCES,
     SUSPECTS,
+    TENANTS,
     UPLOADS,
 )
 from contracts.declarations import (
@@ -274,6 +276,7 @@ __all__ = [
     "KEEPER_ADVISORIES",
     "KEY_VALUES",
     "LEASES",
+    "LIMITS",
     "MINUTE",
     "OBJECT_BUCKETS",
     "OPERATORS",
@@ -284,6 +287,7 @@ __all__ = [
     "SILENCES",
     "STREAMS",
     "SUSPECTS",
+    "TENANTS",
     "TERMINALS",
     "UPLOADS",
     "Consumer",

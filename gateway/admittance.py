@@ -37,6 +37,12 @@ class Admittance:
             return Identity(tenant=key.tenant, principal=f"key:{key.id}", scopes=frozenset(key.scopes), key=key.id)
         return None if self.verifier is None else await _behind(self.verifier, shown)
 
+    def rate_limit(self, identity: Identity) -> str | None:
+        """The limit of its own that the key behind an identity has, also behind a token that it was exchanged for."""
+        kind, _, key_id = identity.principal.partition(":")
+        key = self.ring.in_force(key_id) if kind == "key" else None
+        return None if key is None else key.rate_limit
+
 
 async def _behind(verifier: Verifier, token: str) -> Identity | None:
     from gateway.tokens import SignersUnknownError

@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
@@ -36,12 +37,14 @@ from gateway import (
     uploads,
 )
 from gateway.backend import SERVICE, Link, connected
+from gateway.concurrency import InHand
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
 from gateway.identity import OPEN, Door
 from gateway.limits import Limits
 from gateway.openai_api import routes as openai_api
 from gateway.openapi import secured
+from gateway.rates import Rates, Turnstile
 from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
 from messaging.broker import Broker
@@ -99,6 +102,7 @@ def create_app(
         telemetry=telemetry,
     )
     keyed = settings.auth is Auth.KEYS
+    rates = Rates(settings, attendant.link, meter=telemetry.meter)
     app = FastAPI(
         title="Waggle",
         description=DESCRIPTION,
@@ -114,7 +118,11 @@ def create_app(
             Middleware(PlainContent),
             *([Middleware(CORSMiddleware, **_cross_origin(settings))] if keyed and settings.allowed_origins else []),
             *([] if keyed else [Middleware(LoopbackGuard)]),
+            Middleware(InHand, at_most=settings.max_requests),
+            *([Middleware(ProxyHeadersMiddleware, trusted_hosts=settings.proxies)] if settings.proxies else []),
+            Middleware(Turnstile, rates=rates, before_door=True),
             Middleware(Door, porter=attendant.link if keyed else None),
+            Middleware(Turnstile, rates=rates, before_door=False),
         ],
     )
     app.state.link = attendant.link

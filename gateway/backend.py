@@ -40,6 +40,7 @@ from messaging.ledger_check import NOBODY, LedgerCheck
 from messaging.letterbox import Letterbox
 from messaging.observing import ObserverDesk
 from messaging.queries import Queries
+from messaging.rate_limits import Allowances
 from messaging.recovery.approvals import Approvals
 from messaging.recovery.audit import RecoveryLog
 from messaging.recovery.incidents import IncidentBook
@@ -48,6 +49,7 @@ from messaging.samples import MetricsPublisher
 from messaging.silences import SilenceBook
 from messaging.storage import Storage
 from messaging.submissions import Submissions
+from messaging.tenants import TenantBook, TenantRegister
 from messaging.terminals import Terminals
 from messaging.uploads import Uploads
 from observability.telemetry import Telemetry
@@ -82,6 +84,9 @@ class Backend:
     observer: ObserverDesk
     silences: SilenceBook
     admitted: Admittance
+    allowances: Allowances
+    tenants: TenantRegister
+    terms: TenantBook
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -129,6 +134,7 @@ async def connected(
             *heartbeats.works,
             follower,
             ConfigClerk(broker),
+            backend.tenants,
             *admitted.works,
         )
         samples = MetricsPublisher(broker, telemetry, service=SERVICE, instance=settings.instance)
@@ -213,6 +219,9 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admis
         observer=ObserverDesk(broker),
         silences=SilenceBook(broker),
         admitted=admitted,
+        allowances=Allowances(broker),
+        tenants=TenantRegister(broker),
+        terms=TenantBook(broker),
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),

@@ -86,9 +86,14 @@ def _shown(scope: Connection) -> str:
     return text[len(_BEARER) :].strip() if text[: len(_BEARER)].lower() == _BEARER else text
 
 
+def identity_of(scope: Connection) -> Identity:
+    """The identity of a request that came through the door."""
+    return cast("Identity", scope["state"][_STATE])
+
+
 def permitted(request: Request, scope: Scope) -> Identity:
     """The identity of a request that came through the door. Raises a 403 problem when it may not do this."""
-    identity = cast("Identity", request.scope["state"][_STATE])
+    identity = identity_of(request.scope)
     if not identity.may(scope):
         had = ", ".join(sorted(identity.scopes))
         raise problems.forbidden(f"This needs a key with the scope {scope.value}; this one has {had}.")
@@ -105,7 +110,7 @@ def _who_may(scope: Scope) -> Callable[[Request], Awaitable[Identity]]:
 
 
 async def _anyone(request: Request) -> Identity:
-    return cast("Identity", request.scope["state"][_STATE])
+    return identity_of(request.scope)
 
 
 Anyone = Annotated[Identity, Depends(_anyone)]

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 
 from contracts.api_keys import ApiKey, Scope
 from contracts.identifiers import DEFAULT_TENANT, Token
+from contracts.rate_limits import RateLimit
 from gateway.schemas import Wire
 from messaging.api_keys import end_of, over
 
@@ -37,6 +38,11 @@ class NewKeyBody(Wire):
         default=None,
         description="When it ends; without one it lasts until it is revoked.",
         examples=["2027-01-31T12:00:00Z"],
+    )
+    rate_limit: RateLimit | None = Field(
+        default=None,
+        description="How many requests it may make, in place of what the gateways' settings say for keys.",
+        examples=["20/10s,300/m"],
     )
 
 
@@ -74,6 +80,7 @@ class KeyView(Wire):
     created_at: AwareDatetime
     created_by: str
     expires_at: AwareDatetime | None
+    rate_limit: str | None
     revoked_at: AwareDatetime | None
     revoked_by: str | None
     replaces: str | None
@@ -91,6 +98,7 @@ class KeyView(Wire):
             created_at=key.created_at,
             created_by=key.principal,
             expires_at=end_of(key),
+            rate_limit=key.rate_limit,
             revoked_at=key.revoked_at,
             revoked_by=key.revoked_by,
             replaces=key.replaces,

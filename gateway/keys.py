@@ -57,6 +57,7 @@ async def create_key(request: Request, identity: Administers, backend: Connected
             tenant=body.tenant,
             scopes=body.scopes,
             expires_at=body.expires_at,
+            rate_limit=body.rate_limit,
             principal=identity.principal,
         )
     except KeyRefusedError as error:

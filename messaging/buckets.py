@@ -60,15 +60,17 @@ class Bucket:
             found[entry.key] = entry
         return found
 
-    async def write(self, key: str, value: bytes, *, revision: int) -> int:
+    async def write(self, key: str, value: bytes, *, revision: int, ttl_s: int | None = None) -> int:
         """Write a key that is still at `revision` (0: that never was). Returns the new revision.
 
+        With `ttl_s` the broker forgets it after that many whole seconds, at least one.
         Raises `StaleRevisionError` when it is not, and `StreamFullError` when the bucket is.
         """
+        headers = {HEADER_EXPECTED_LAST: str(revision)}
+        if ttl_s is not None:
+            headers[HEADER_TTL] = str(ttl_s)
         try:
-            ack = await self._broker.publish_bytes(
-                self.subject(key), value, stream=self.stream, headers={HEADER_EXPECTED_LAST: str(revision)}
-            )
+            ack = await self._broker.publish_bytes(self.subject(key), value, stream=self.stream, headers=headers)
         except PublishRefusedError as error:
             if error.err_code in ERR_WRONG_LAST:
                 raise StaleRevisionError(f"{key} is not at revision {revision} any more") from error

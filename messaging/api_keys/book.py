@@ -82,6 +82,7 @@ class KeyBook:
         scopes: Sequence[Scope],
         principal: str,
         expires_at: datetime | None = None,
+        rate_limit: str | None = None,
         replaces: str | None = None,
     ) -> NewKey:
         """Make a key. Raises `KeyRefusedError`, and `ValidationError` for names, tenants or scopes that are none."""
@@ -99,6 +100,7 @@ class KeyBook:
             scopes=tuple(sorted(set(scopes))),
             digest=digest_of(secret),
             expires_at=expires_at,
+            rate_limit=rate_limit,
             replaces=replaces,
             created_at=now,
             principal=principal,
@@ -166,6 +168,7 @@ class KeyBook:
             scopes=old.scopes,
             principal=principal,
             expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
+            rate_limit=old.rate_limit,
             replaces=key_id,
         )
         changed = await self._change(
