@@ -20,6 +20,7 @@ from cli.key_replies import Key, Keys, MadeKey
 from cli.recovery_replies import Answered
 from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness, Retrieved, Uploaded
 from cli.silence_replies import Silence, Silences
+from cli.tenant_replies import Tenant, Tenants
 from contracts.alert_views import AlertsView, AlertView, HistoryView, RulesView
 from contracts.component_health import DependenciesView, HealthView
 from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
@@ -233,6 +234,20 @@ class GatewayClient(GatewayHttp):
     async def revoke_key(self, key_id: str) -> Key:
         return self.read(Key, (await self.request("DELETE", f"/v1/keys/{_safe(key_id, _KEY, 'key')}")).json())
 
+    async def tenants(self, cursor: str | None) -> Tenants:
+        """One page; `next` is the cursor of the following one."""
+        parameters = {} if cursor is None else {"cursor": cursor}
+        return self.read(Tenants, (await self.request("GET", "/v1/tenants", params=parameters)).json())
+
+    async def tenant(self, tenant: str) -> Tenant:
+        return self.read(Tenant, (await self.request("GET", _tenant(tenant))).json())
+
+    async def agree(self, tenant: str, terms: Mapping[str, Any]) -> Tenant:
+        return self.read(Tenant, (await self.request("PUT", _tenant(tenant), json=terms)).json())
+
+    async def end_agreement(self, tenant: str) -> Tenant:
+        return self.read(Tenant, (await self.request("DELETE", _tenant(tenant))).json())
+
     async def ready(self) -> Readiness:
         """Also while it is not ready: then `status` and `checks` say why."""
         response = await self.send("GET", "/health/ready")
@@ -245,6 +260,10 @@ class GatewayClient(GatewayHttp):
         if event.event == "delta":
             return self.read(Delta, data)
         return self.read(Answer, data) if event.event in {"completed", "failed", "cancelled"} else None
+
+
+def _tenant(tenant: str) -> str:
+    return f"/v1/tenants/{_safe(tenant, TOKEN, 'tenant')}"
 
 
 def _letter(letter_id: str) -> str:

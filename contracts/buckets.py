@@ -36,7 +36,9 @@ ALERTS = KeyValue(name="alerts", history=8, why="Alert state that outlives the o
 SILENCES = KeyValue(name="silences", history=8, why="Who silenced what until when.")
 APIKEYS = KeyValue(name="apikeys", history=4, why="Hashed API keys; revocation is a write.")
 TENANTS = KeyValue(
-    name="tenants", history=4, why="What is agreed with single tenants: their limits, quotas, and share of what is scarce."
+    name="tenants",
+    history=4,
+    why="What is agreed with single tenants: their limits, quotas, and share of what is scarce.",
 )
 LIMITS = KeyValue(
     name="limits",

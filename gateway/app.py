@@ -34,6 +34,7 @@ from gateway import (
     recoveries,
     rule_texts,
     silences,
+    tenants,
     uploads,
 )
 from gateway.backend import SERVICE, Link, connected
@@ -67,6 +68,7 @@ ROUTES = (
     rule_texts,
     configuration,
     keys,
+    tenants,
     recoveries,
     incidents,
     observed,

@@ -26,6 +26,7 @@ from gateway.feed import DocumentFeed
 from gateway.identity import Identity
 from gateway.limits import Limits
 from gateway.notices import Abandoned, DocumentFacts
+from gateway.quotas import Quotas
 from gateway.readmodel import ReadModel
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
@@ -87,6 +88,7 @@ class Backend:
     allowances: Allowances
     tenants: TenantRegister
     terms: TenantBook
+    quotas: Quotas
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -122,7 +124,7 @@ async def connected(
         broker, most_documents=settings.max_pending_documents, poll_s=limits.backlog_poll_s, meter=telemetry.meter
     )
     async with admittance(settings, broker) as admitted:
-        backend = _assembled(broker, limits=limits, drain=drain, admission=admission, admitted=admitted)
+        backend = _assembled(settings, broker, limits=limits, drain=drain, admission=admission, admitted=admitted)
         await backend.facts.start()
         await backend.abandoned.start()
         await backend.fleet.start()
@@ -182,13 +184,22 @@ class _Heartbeats:
         await self._publisher.publish()
 
 
-def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admission, admitted: Admittance) -> Backend:
+def _assembled(
+    settings: GatewaySettings,
+    broker: Broker,
+    *,
+    limits: Limits,
+    drain: Drain,
+    admission: Admission,
+    admitted: Admittance,
+) -> Backend:
     storage = Storage(broker)
     ledger = DocumentLedger(broker, storage=storage)
     uploads = Uploads(broker, storage=storage)
     queries, terminals = Queries(broker, storage=storage), Terminals(broker, storage=storage)
     submissions = Submissions(broker, ledger, uploads)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
+    feed, register = DocumentFeed(ledger, readmodel), TenantRegister(broker)
     return Backend(
         limits=limits,
         drain=drain,
@@ -214,14 +225,15 @@ def _assembled(broker: Broker, *, limits: Limits, drain: Drain, admission: Admis
         abandoned=Abandoned(broker, grace_s=limits.resume_grace_s),
         fleet=FleetView(broker),
         readmodel=readmodel,
-        feed=DocumentFeed(ledger, readmodel),
+        feed=feed,
         letterbox=Letterbox(broker, storage, submissions, terminals),
         observer=ObserverDesk(broker),
         silences=SilenceBook(broker),
         admitted=admitted,
         allowances=Allowances(broker),
-        tenants=TenantRegister(broker),
+        tenants=register,
         terms=TenantBook(broker),
+        quotas=Quotas(settings, register, readmodel, feed),
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),

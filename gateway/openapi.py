@@ -96,5 +96,5 @@ def secured(document: dict[str, Any], *, open_to_all: Iterable[str]) -> dict[str
         for operation in operations.values():
             operation["security"] = [] if path in free else shown
             if path not in free:
-                operation["responses"] |= {str(status): _problem(status) for status in (401, 403)}
+                operation["responses"] |= {str(status): _problem(status) for status in (401, 403, 429, 503)}
     return document

@@ -38,6 +38,7 @@ class ProblemCode(StrEnum):
     INVALID = "invalid_request"
     UNAUTHORIZED = "unauthorized"
     FORBIDDEN = "forbidden"
+    QUOTA_EXCEEDED = "quota_exceeded"
     FORBIDDEN_HOST = "forbidden_host"
     FORBIDDEN_ORIGIN = "forbidden_origin"
     NOT_FOUND = "not_found"
@@ -128,6 +129,11 @@ def forbidden(detail: str) -> Problem:
     return Problem(403, ProblemCode.FORBIDDEN, detail)
 
 
+def quota_exceeded(detail: str) -> Problem:
+    """The tenant has as much as it may have."""
+    return Problem(403, ProblemCode.QUOTA_EXCEEDED, detail)
+
+
 def not_found(detail: str) -> Problem:
     return Problem(404, ProblemCode.NOT_FOUND, detail)
 
@@ -171,9 +177,14 @@ def unavailable(detail: str, *, retry_after_s: float = 2.0, **extensions: object
     )
 
 
+def sentence(error: Exception) -> str:
+    """What an error says, as a sentence."""
+    return f"{str(error)[:1].upper()}{str(error)[1:]}."
+
+
 def of_transient(error: TransientError) -> Problem:
     """Something behind the gateway is away or full."""
-    problem = unavailable(f"{str(error)[:1].upper()}{str(error)[1:]}.", retry_after_s=error.retry_after_s or 2.0)
+    problem = unavailable(sentence(error), retry_after_s=error.retry_after_s or 2.0)
     if isinstance(error, BrokerFullError):
         problem.code = ProblemCode.STORAGE_FULL
     return problem

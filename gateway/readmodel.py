@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from contracts.documents import DocumentState
-from gateway import problems
+from gateway import problems, usage
 from gateway.schemas import DocumentView
+from gateway.tenant_schemas import Usage
 from messaging.ledger import Change
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ CREATE TABLE documents (
 ) WITHOUT ROWID;
 CREATE INDEX by_time ON documents (tenant, submitted_at DESC, document_id);
 CREATE INDEX by_state ON documents (tenant, state, submitted_at DESC, document_id);
+{usage.SCHEMA}
 """
 _UPSERT = """
 INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)
@@ -75,6 +77,16 @@ class ReadModel:
         """
         after = _read_cursor(cursor) if cursor is not None else None
         return await self._run(lambda: self._page(tenant, states, limit, after))
+
+    async def usage(self, tenant: str | None = None) -> dict[str, Usage]:
+        """What each tenant has, or one."""
+        return await self._run(lambda: usage.usage_in(self._database, tenant))
+
+    async def has(self, tenant: str, document_id: str) -> bool:
+        """Whether there is a document that is not deleted."""
+        query = "SELECT 1 FROM documents WHERE tenant = ? AND document_id = ? AND state <> ?"
+        values = (tenant, document_id, DocumentState.DELETED.value)
+        return await self._run(lambda: self._database.execute(query, values).fetchone() is not None)
 
     async def count(self) -> int:
         return int(await self._run(lambda: self._database.execute("SELECT count(*) FROM documents").fetchone()[0]))

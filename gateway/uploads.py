@@ -164,15 +164,18 @@ async def _submit(
     document_id: str | None,
 ) -> Accepted:
     backend.admission.document()
-    submitted = await backend.submissions.submit(
-        tenant=identity.tenant,
-        principal=identity.principal,
-        document_id=document_id,
-        name=name,
-        metadata=metadata,
-        content=content,
-        max_bytes=backend.limits.upload_max_bytes,
-    )
+    async with backend.quotas.entering(
+        identity.tenant, document_id, at_most=backend.limits.upload_max_bytes
+    ) as max_bytes:
+        submitted = await backend.submissions.submit(
+            tenant=identity.tenant,
+            principal=identity.principal,
+            document_id=document_id,
+            name=name,
+            metadata=metadata,
+            content=content,
+            max_bytes=max_bytes,
+        )
     record = submitted.record
     return Accepted(
         document_id=record.document_id,

@@ -36,6 +36,8 @@ NEEDED: dict[str, dict[str, Scope | None]] = {
     "/v1/models": {"get": Q},
     "/v1/models/{model}": {"get": Q},
     "/v1/keys/{key_id}/rotate": {"post": A},
+    "/v1/tenants": {"get": A},
+    "/v1/tenants/{tenant}": {"get": A, "put": A, "delete": A},
 }
 """All others need `ops`."""
 

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from contracts.api_keys import Scope
+from contracts.tenants import TenantTerms
 from gateway.rates import network_of
 from messaging.api_keys import KeyBook
 from messaging.broker import Broker
 from messaging.tenants import TenantBook
-from contracts.tenants import TenantTerms
 from tests.support.gateways import Gateway, running_gateway
 from tests.support.waiting import until
 
@@ -88,8 +88,14 @@ async def test_a_key_has_so_many_whatever_its_requests_are_made_of(broker: Broke
         headers = await shown(gateway, secret)
         found = []
         for number in range(80):
-            path = ("/v1/documents", "/v1//documents", "/v1/documents/", "/v1/documents?x=1", "/V1/documents")[number % 5]
-            spoofed = {"X-Forwarded-For": f"10.0.0.{number}", "Forwarded": f"for=10.0.0.{number}", "X-Real-IP": "1.1.1.1"}
+            path = ("/v1/documents", "/v1//documents", "/v1/documents/", "/v1/documents?x=1", "/V1/documents")[
+                number % 5
+            ]
+            spoofed = {
+                "X-Forwarded-For": f"10.0.0.{number}",
+                "Forwarded": f"for=10.0.0.{number}",
+                "X-Real-IP": "1.1.1.1",
+            }
             own = headers if number % 2 else {"X-API-Key": secret}
             found.append((await gateway.http.get(path, headers={**own, **spoofed})).status_code)
 
@@ -102,9 +108,7 @@ async def test_several_gateways_keep_one_limit_together(broker: Broker, nats_ser
     async with gateways(nats_server.url, 3, auth="keys", key_rate_limit="120/h") as found:
         for each in found:
             await shown(each, secret)
-        rounds = [
-            statuses(each, 20, headers={"Authorization": f"Bearer {secret}"}) for each in found for _ in range(5)
-        ]
+        rounds = [statuses(each, 20, headers={"Authorization": f"Bearer {secret}"}) for each in found for _ in range(5)]
         answers = [status for statuses in await asyncio.gather(*rounds) for status in statuses]
 
     assert answers.count(429) == 300 - answers.count(404)
@@ -115,9 +119,9 @@ async def test_many_keys_of_one_tenant_share_its_limit(broker: Broker, nats_serv
     secrets = [await key(broker) for _ in range(4)]
     other = await key(broker, tenant="other")
     async with gateways(nats_server.url, auth="keys", tenant_rate_limit="40/h") as (gateway,):
-        answers = []
-        for secret in secrets * 20:
-            answers.append((await gateway.http.get("/v1/nothing", headers={"X-API-Key": secret})).status_code)
+        answers = [
+            (await gateway.http.get("/v1/nothing", headers={"X-API-Key": secret})).status_code for secret in secrets * 20
+        ]
         others = (await gateway.http.get("/v1/nothing", headers={"X-API-Key": other})).status_code
 
     assert (answers.count(404), others) == (40, 404)
@@ -142,7 +146,9 @@ async def test_what_is_agreed_with_a_tenant_goes_before_and_is_followed(broker: 
         await book.set(TenantTerms(tenant="acme", rate_limit="50/h"))
 
         async def is_agreed() -> bool:
-            return "q=50;" in (await gateway.http.get("/v1/nothing", headers=headers)).headers.get("RateLimit-Policy", "")
+            return "q=50;" in (await gateway.http.get("/v1/nothing", headers=headers)).headers.get(
+                "RateLimit-Policy", ""
+            )
 
         await until(is_agreed)
         assert 429 in await statuses(gateway, 60, headers=headers)
@@ -155,14 +161,18 @@ async def _is_let_in(gateway: Gateway, headers: dict[str, str]) -> bool:
 
 
 async def test_only_the_word_of_a_trusted_proxy_is_believed(broker: Broker, nats_server) -> None:
-    async with gateways(nats_server.url, address_rate_limit="5/h", trusted_proxies="127.0.0.1,10.0.0.0/8") as (gateway,):
+    async with gateways(nats_server.url, address_rate_limit="5/h", trusted_proxies="127.0.0.1,10.0.0.0/8") as (
+        gateway,
+    ):
 
         async def asked(*forwarded: str) -> int:
             headers = [("X-Forwarded-For", each) for each in forwarded]
             return (await gateway.http.get("/v1/nothing", headers=headers)).status_code
 
         assert [await asked("203.0.113.7") for _ in range(6)] == [404] * 5 + [429]
-        assert await asked("198.51.100.1, 203.0.113.7") == 429  # what the client wrote itself comes first, and counts for nothing
+        assert (
+            await asked("198.51.100.1, 203.0.113.7") == 429
+        )  # what the client wrote itself comes first, and counts for nothing
         assert await asked("198.51.100.1", "203.0.113.7, 10.1.1.1") == 429
         assert await asked("203.0.113.8") == 404
 
@@ -183,7 +193,9 @@ def test_an_address_is_counted_as_its_network(address: str, counted: str) -> Non
 
 async def test_a_gateway_has_so_many_requests_in_hand(broker: Broker, nats_server) -> None:
     async with gateways(nats_server.url, max_requests=2) as (gateway,), AsyncExitStack() as opened:
-        assert (await gateway.http.post("/v1/documents", json={"name": "a", "text": "b", "document_id": "a"})).status_code == 202
+        assert (
+            await gateway.http.post("/v1/documents", json={"name": "a", "text": "b", "document_id": "a"})
+        ).status_code == 202
         for _ in range(2):
             await opened.enter_async_context(gateway.http.stream("GET", "/v1/documents/a/events"))
 
