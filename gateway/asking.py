@@ -33,6 +33,8 @@ class Asked:
     query_id: str
     principal: str
     deadline_s: float
+    left_s: float
+    """Of that, when it was asked: it may have waited for its turn before."""
     started: float
     """`time.monotonic()` when the request arrived."""
     answer: AnswerStream
@@ -77,17 +79,19 @@ class Asking:
         Raises a 429 problem when it could not be answered in time, `BrokerUnavailableError` or `StreamFullError`.
         """
         started = time.monotonic()
-        self._admission.question(body.deadline_s, generate=body.generate)
+        await self._admission.question(identity.tenant, body.deadline_s, generate=body.generate)
+        left_s = body.deadline_s - (time.monotonic() - started)
         top_k = body.top_k if self._top_k is None or "top_k" in body.model_fields_set else self._top_k
         request = _request(identity, body, top_k=top_k, stream=stream)
         async with self._reader.open(request.tenant, request.query_id) as answer:
-            await self._queries.ask(request, budget_s=body.deadline_s)
+            await self._queries.ask(request, budget_s=left_s)
             with self._living(request.tenant, request.query_id):
                 yield Asked(
                     tenant=request.tenant,
                     query_id=request.query_id,
                     principal=request.principal,
                     deadline_s=body.deadline_s,
+                    left_s=left_s,
                     started=started,
                     answer=answer,
                 )
@@ -99,7 +103,7 @@ class Asking:
         when not even that is possible.
         """
         try:
-            async for event in asked.answer.events(timeout_s=asked.deadline_s + self._grace_s):
+            async for event in asked.answer.events(timeout_s=asked.left_s + self._grace_s):
                 self._note(event)
                 yield event
         except AnswerTimeoutError:

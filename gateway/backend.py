@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, cast
 
 from fastapi import Depends
+from opentelemetry.metrics import Meter
 from starlette.requests import Request
 
 from contracts import subjects, topology
@@ -28,6 +29,7 @@ from gateway.limits import Limits
 from gateway.notices import Abandoned, DocumentFacts
 from gateway.quotas import Quotas
 from gateway.readmodel import ReadModel
+from gateway.standing import TenantStanding
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
 from messaging.batches import FinishedBatches
@@ -120,11 +122,8 @@ async def connected(
     telemetry: Telemetry,
 ) -> AsyncIterator[Backend]:
     """A backend at work: fed, listening and telling the fleet of itself. Leaving it lets accepted work finish first."""
-    admission = Admission(
-        broker, most_documents=settings.max_pending_documents, poll_s=limits.backlog_poll_s, meter=telemetry.meter
-    )
     async with admittance(settings, broker) as admitted:
-        backend = _assembled(settings, broker, limits=limits, drain=drain, admission=admission, admitted=admitted)
+        backend = _assembled(settings, broker, limits=limits, drain=drain, admitted=admitted, meter=telemetry.meter)
         await backend.facts.start()
         await backend.abandoned.start()
         await backend.fleet.start()
@@ -132,7 +131,6 @@ async def connected(
         follower = ConfigFollower(broker, backend.adjust, tell=heartbeats.tell, meter=telemetry.meter)
         works = (
             backend.feed,
-            admission,
             *heartbeats.works,
             follower,
             ConfigClerk(broker),
@@ -143,6 +141,7 @@ async def connected(
         try:
             async with asyncio.TaskGroup() as tasks:
                 owned = [tasks.create_task(work.run()) for work in (*works, samples)]
+                owned.append(tasks.create_task(backend.admission.run(drain.begun)))
                 yield backend
                 await heartbeats.last()
                 await samples.publish_last()
@@ -190,8 +189,8 @@ def _assembled(
     *,
     limits: Limits,
     drain: Drain,
-    admission: Admission,
     admitted: Admittance,
+    meter: Meter,
 ) -> Backend:
     storage = Storage(broker)
     ledger = DocumentLedger(broker, storage=storage)
@@ -200,6 +199,13 @@ def _assembled(
     submissions = Submissions(broker, ledger, uploads)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
     feed, register = DocumentFeed(ledger, readmodel), TenantRegister(broker)
+    admission = Admission(
+        broker,
+        TenantStanding(register, readmodel, feed),
+        most_documents=settings.max_pending_documents,
+        poll_s=limits.backlog_poll_s,
+        meter=meter,
+    )
     return Backend(
         limits=limits,
         drain=drain,

@@ -38,7 +38,7 @@ class StageLoad:
 
     def __init__(self) -> None:
         self._last: Reading | None = None
-        self._let_in = 0
+        self._let_in = self._coming = 0
         self._unused: _Unused | None = None
         self._forget()
 
@@ -59,11 +59,22 @@ class StageLoad:
             else:  # the consumer was made anew
                 self._forget()
         self._last = reading
-        self._let_in = 0
+        self._let_in = self._coming = 0
 
     def let_in(self) -> None:
         """One more is on its way to this stage."""
         self._let_in += 1
+
+    def coming(self) -> None:
+        """One more will come to this stage once another one is done with it."""
+        self._coming += 1
+
+    def waiting(self, now_s: float) -> float:
+        """About how many wait that nobody works on yet."""
+        if self._last is None:
+            return 0.0
+        done = (self.rate or 0.0) * max(0.0, now_s - self._last.at_s)
+        return max(0.0, self._last.waiting + self._let_in + self._coming - done)
 
     def backlog(self, now_s: float) -> float:
         """About how many wait or are worked on."""

@@ -163,7 +163,7 @@ async def _submit(
     metadata: Metadata,
     document_id: str | None,
 ) -> Accepted:
-    backend.admission.document()
+    await backend.admission.document(identity.tenant)
     async with backend.quotas.entering(
         identity.tenant, document_id, at_most=backend.limits.upload_max_bytes
     ) as max_bytes:

@@ -120,7 +120,8 @@ async def test_many_keys_of_one_tenant_share_its_limit(broker: Broker, nats_serv
     other = await key(broker, tenant="other")
     async with gateways(nats_server.url, auth="keys", tenant_rate_limit="40/h") as (gateway,):
         answers = [
-            (await gateway.http.get("/v1/nothing", headers={"X-API-Key": secret})).status_code for secret in secrets * 20
+            (await gateway.http.get("/v1/nothing", headers={"X-API-Key": secret})).status_code
+            for secret in secrets * 20
         ]
         others = (await gateway.http.get("/v1/nothing", headers={"X-API-Key": other})).status_code
 

@@ -87,7 +87,8 @@ def test_limits_are_read(text, windows):
 
 
 @pytest.mark.parametrize(
-    "text", ["x", "10", "10/", "10/d", "0/m", "-1/m", "10/0s", "10/25h", "1/s,2/s", "1/s,1/2s,1/3s,1/4s", "1.5/m", "٣/m"]
+    "text",
+    ["x", "10", "10/", "10/d", "0/m", "-1/m", "10/0s", "10/25h", "1/s,2/s", "1/s,1/2s,1/3s,1/4s", "1.5/m", "٣/m"],
 )
 def test_what_is_no_limit_is_refused_with_an_example(text):
     with pytest.raises(ValueError, match="for example 20/10s"):

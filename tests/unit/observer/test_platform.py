@@ -10,7 +10,7 @@ import pytest
 from contracts.platform_errors import PlatformAwayError
 from contracts.platforms import Instance, InstanceState, Platform
 from workers.observer.recovery import platform as module
-from workers.observer.recovery.platform import PlatformEye, Places
+from workers.observer.recovery.platform import Places, PlatformEye
 
 EMBED = Instance(instance="host-embed-1", service="embed", state=InstanceState.RUNNING)
 
