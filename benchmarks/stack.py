@@ -48,7 +48,7 @@ def running(
 
 def _environment(data_dir: str, settings: Mapping[str, str]) -> dict[str, str]:
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("WAGGLE_")}
-    return {**inherited, "WAGGLE_DATA_DIR": data_dir, "WAGGLE_CACHE": "off", **settings}
+    return {**inherited, "WAGGLE_DATA_DIR": data_dir, "WAGGLE_AUTH": "development", "WAGGLE_CACHE": "off", **settings}
 
 
 def _waggle(arguments: list[str], environment: Mapping[str, str]) -> str:

@@ -44,9 +44,9 @@ class GatewaySettings(LimitSettings, TokenSettings, ProcessSettings):
     """The HTTP gateway."""
 
     auth: Auth = Field(
-        default=Auth.DEVELOPMENT,
+        default=Auth.KEYS,
         description="Who is let in: whoever shows an API key (keys), or everybody on this host (development, on loopback only).",
-        examples=["keys"],
+        examples=["development"],
     )
     gateway_host: str = Field(default="127.0.0.1", description="Address to listen on.", examples=["127.0.0.1"])
     gateway_port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on.", examples=[8080])

@@ -30,6 +30,7 @@ from cli.uploading.submission import Outcome, Submission
 from contracts.health import HEARTBEAT_INTERVAL_S
 from contracts.settings import AllSettings
 from contracts.settings_source import PREFIX
+from deploy.local.admin_key import read_key
 from deploy.local.assembly import assemble
 from deploy.local.stack import LocalStack
 
@@ -69,7 +70,7 @@ def demo(
 
 async def _journey(screen: Console, stack: LocalStack) -> list[str]:
     """What went wrong; empty when all went well."""
-    async with GatewayClient(stack.addresses.url) as client:
+    async with GatewayClient(stack.addresses.url, api_key=read_key(stack.layout.admin_key)) as client:
         shortcomings = await _ingest(screen, client)
         for language, questions in json.loads((HERE / "questions.json").read_text(encoding="utf-8")).items():
             for question in questions:

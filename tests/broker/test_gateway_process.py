@@ -46,7 +46,7 @@ class Process:
 
 async def launch(**environment: str) -> asyncio.subprocess.Process:
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("WAGGLE_")}
-    variables = {f"WAGGLE_{key.upper()}": value for key, value in environment.items()}
+    variables = {f"WAGGLE_{key.upper()}": value for key, value in {"auth": "development", **environment}.items()}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-c", RUN, env={**inherited, **variables}, stderr=asyncio.subprocess.PIPE
     )

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(1500)
 
 @pytest.fixture
 def waggle(tmp_path: Path) -> Iterator[Waggle]:
-    stack = Waggle(data_dir=tmp_path / "data", settings={**LIGHT, "WAGGLE_AUTH": "keys"})
+    stack = Waggle(data_dir=tmp_path / "data", settings=LIGHT)
     yield stack
     stack("down")
 

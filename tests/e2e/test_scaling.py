@@ -36,12 +36,14 @@ class Asking:
     """
 
     def __init__(self, waggle: Waggle) -> None:
-        self._url = waggle.url
+        self._waggle = waggle
         self.ended: list[str] = []
 
     async def run(self) -> None:
         """Until cancelled."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=DEADLINE_S + 30) as http:
+        async with httpx.AsyncClient(
+            base_url=self._waggle.url, timeout=DEADLINE_S + 30, headers=self._waggle.shown
+        ) as http:
             while True:
                 reply = await http.post("/v1/query", json={"query": QUESTION, "deadline_s": DEADLINE_S, "cache": False})
                 if "Retry-After" in reply.headers:

@@ -111,8 +111,13 @@ class Waggle:
         """`waggle up` in the foreground."""
         return self.begin("up", *self._ports, *ALONE, "--timeout", str(READY_S))
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """The headers of a request to its gateway, with the key of this host."""
+        return {"Authorization": f"Bearer {(self.data_dir / 'admin.key').read_text(encoding='ascii').strip()}"}
+
     def http(self) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30)
+        return httpx.Client(base_url=self.url, timeout=30, headers=self.shown)
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-P", "-m", "cli", *arguments]

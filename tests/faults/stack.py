@@ -166,6 +166,7 @@ async def _fleet(folder: Path, url: str, scale: Scale, settings: Mapping[str, st
     environment = {
         "WAGGLE_NATS_URL": url,
         "WAGGLE_DATA_DIR": str(folder),
+        "WAGGLE_AUTH": "development",
         "WAGGLE_ENCODER": "simulated",
         "WAGGLE_ENCODER_SIMULATED_MS": str(ENCODER_MS),
         "WAGGLE_CHUNK_TOKENS": "32",

@@ -13,6 +13,7 @@ from tempfile import mkdtemp
 
 import psutil
 
+from contracts.gateway_settings import Auth
 from contracts.health import FACT_LEADS, Heartbeat, ProcessState
 from contracts.platforms import Instance
 from contracts.settings import AllSettings, BrokerSettings
@@ -210,7 +211,10 @@ def _stack(
     environment: Mapping[str, str],
 ) -> LocalStack:
     settings = AllSettings(
-        data_dir=folder / "data", drain_timeout_s=scale.drain_timeout_s, max_replicas=setup.most_replicas
+        data_dir=folder / "data",
+        auth=Auth.DEVELOPMENT,
+        drain_timeout_s=scale.drain_timeout_s,
+        max_replicas=setup.most_replicas,
     )
     usual = assemble(settings, replicas=setup.replicas, port=ports.free_port(), nats_port=nats_port)
     return LocalStack(
@@ -233,6 +237,7 @@ def _environment(scale: Scale, folder: Path, chats: list[ChatServer], receiver: 
     notify.write_text(notification_config(receiver), encoding="utf-8")
     first, *others = chats
     return {
+        "WAGGLE_AUTH": "development",
         "WAGGLE_ENCODER": "simulated",
         "WAGGLE_ENCODER_SIMULATED_MS": str(ENCODER_MS),
         "WAGGLE_CHUNK_TOKENS": "32",

@@ -15,6 +15,7 @@ from contracts.answers import Citation, Completed, Delta, Failed, Retrieved
 from contracts.documents import DocumentRecord, Plan
 from contracts.errors import ErrorCode
 from contracts.events import DocumentFact
+from contracts.gateway_settings import Auth
 from contracts.queries import GenerateRequest, QueryRequest, RetrievedPassage
 from contracts.settings import GatewaySettings
 from gateway.app import create_app
@@ -69,7 +70,8 @@ async def running_gateway(
     **options: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve on a free port until the end of the block. It may not be connected yet: see `Gateway.ready`."""
-    settings = GatewaySettings(nats_url=nats_url, drain_timeout_s=drain_timeout_s, publish_timeout_s=2, **options)
+    given = {"auth": Auth.DEVELOPMENT, **options}
+    settings = GatewaySettings(nats_url=nats_url, drain_timeout_s=drain_timeout_s, publish_timeout_s=2, **given)
     drain = Drain(timeout_s=drain_timeout_s)
     app = create_app(settings, limits=limits, drain=drain, telemetry=telemetry, on_closed=lambda: None)
     server = GatewayServer(config(app, settings), drain)

@@ -31,7 +31,7 @@ async def test_a_question_is_one_trace_through_every_process(waggle: Waggle, sin
     document = tmp_path / "bees.txt"
     document.write_text("The winter stores of a colony weigh twenty kilograms.\n" * 5, encoding="utf-8")
     waggle("ingest", str(document))
-    async with httpx.AsyncClient(base_url=waggle.url, timeout=60, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=waggle.url, timeout=60, headers=waggle.shown, trust_env=False) as http:
         body = {"query": "How much do the winter stores of a colony weigh?"}
         assert (await http.post("/v1/query", json=body, headers=CALLER)).status_code == 200
     wanted = {"POST /v1/query", "process retrieve", "search", "process generate-stable", "chat extractive"}
