@@ -36,6 +36,14 @@ BEST: Final = Measure(
     every_ms=HEARTBEATS_MS,
     by=_OF,
 )
+LATELY: Final = Measure(
+    what="the best check of the last looks",
+    expression="max_over_time(waggle_backend_up[12s])",
+    rests_on="waggle_backend_up",
+    every_ms=HEARTBEATS_MS,
+    by=_OF,
+)
+"""Within that time everybody who works has looked once more, and has told of it: before, it is not known whose trouble it is."""
 BREAKERS: Final = Measure(
     what="circuit breaker: 2 is open",
     expression="waggle_breaker_state",
@@ -59,6 +67,7 @@ class BackendConnectionLost:
     def find(self, signals: Signals) -> list[Finding]:
         checks = signals.read(CHECKS)
         best = {_key(reading): reading.value for reading in signals.read(BEST)}
+        lately = {_key(reading): reading.value for reading in signals.read(LATELY)}
         opened = {_breaker_key(reading) for reading in signals.read(BREAKERS) if reading.value == OPEN}
         groups = defaultdict[tuple[str, str], list[Reading]](list)
         for reading in checks:
@@ -70,7 +79,11 @@ class BackendConnectionLost:
             if len(failing) == len(readings):
                 lost[backend] += failing
             else:
-                found += [self._of_instance(reading, len(readings), best, opened) for reading in failing]
+                found += [
+                    self._of_instance(reading, len(readings), best, opened)
+                    for reading in failing
+                    if lately.get(_key(reading), 1.0) <= FAILING
+                ]
         found += [self._of_backend(backend, readings, best, opened) for backend, readings in lost.items()]
         return found + self._broker(signals, BROKER in lost)
 

@@ -32,6 +32,12 @@ def test_one_instance_that_misses_it_is_named_instead() -> None:
     assert "index" in finding.summary
 
 
+def test_whose_trouble_it_is_is_not_said_before_everybody_has_looked_again() -> None:
+    """The first to notice that a backend is lost is not the only one who cannot use it."""
+    assert found(BackendConnectionLost(), without("index", EVERYBODY[:1], since_s=3594)) == []
+    assert found(BackendConnectionLost(), without("index", EVERYBODY[:1], since_s=3582))
+
+
 def test_a_last_look_alone_is_less_sure_and_an_open_breaker_adds_to_it() -> None:
     lasting, short = without("index"), without("index", since_s=3590)
     opened = without("index", since_s=3590)
