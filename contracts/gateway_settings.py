@@ -64,6 +64,14 @@ class GatewaySettings(LimitSettings, TokenSettings, ProcessSettings):
         examples=[10000],
     )
 
+    max_wait_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest that a question may wait before work on it begins, in seconds; what would wait longer is refused (429). "
+        "As long as its deadline allows by default.",
+        examples=[0.5],
+    )
+
     @property
     def allowed_origins(self) -> tuple[str, ...]:
         """Whose pages may use this gateway from a browser."""

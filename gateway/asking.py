@@ -16,6 +16,7 @@ from contracts.runtime_config import RuntimeConfig
 from gateway.admission import Admission
 from gateway.identity import Identity
 from gateway.query_schemas import QueryBody
+from gateway.stages import Stages
 from messaging.answers import AnswerReader, AnswerStream, AnswerTimeoutError
 from messaging.queries import Queries
 from messaging.terminals import Terminals
@@ -54,12 +55,14 @@ class Asking:
         reader: AnswerReader,
         terminals: Terminals,
         admission: Admission,
+        stages: Stages,
         deadline_grace_s: float,
     ) -> None:
         self._queries = queries
         self._reader = reader
         self._terminals = terminals
         self._admission = admission
+        self._stages = stages
         self._grace_s = deadline_grace_s
         self._top_k: int | None = None
         self._live: set[tuple[str, str]] = set()
@@ -113,7 +116,7 @@ class Asking:
 
     def _note(self, event: AnyEvent) -> None:
         if isinstance(event, Completed | Failed):
-            self._admission.ended(late=event.kind == "failed" and event.code == ErrorCode.DEADLINE_EXCEEDED)
+            self._stages.ended(late=event.kind == "failed" and event.code == ErrorCode.DEADLINE_EXCEEDED)
 
     @contextmanager
     def _living(self, tenant: str, query_id: str) -> Iterator[None]:

@@ -29,6 +29,7 @@ from gateway.limits import Limits
 from gateway.notices import Abandoned, DocumentFacts
 from gateway.quotas import Quotas
 from gateway.readmodel import ReadModel
+from gateway.stages import Stages
 from gateway.standing import TenantStanding
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
@@ -199,11 +200,12 @@ def _assembled(
     submissions = Submissions(broker, ledger, uploads)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
     feed, register = DocumentFeed(ledger, readmodel), TenantRegister(broker)
+    stages = Stages(broker, poll_s=limits.backlog_poll_s, meter=meter)
     admission = Admission(
-        broker,
+        stages,
         TenantStanding(register, readmodel, feed),
         most_documents=settings.max_pending_documents,
-        poll_s=limits.backlog_poll_s,
+        max_wait_s=settings.max_wait_s,
         meter=meter,
     )
     return Backend(
@@ -225,6 +227,7 @@ def _assembled(
             reader=reader,
             terminals=terminals,
             admission=admission,
+            stages=stages,
             deadline_grace_s=limits.deadline_grace_s,
         ),
         facts=DocumentFacts(broker),
