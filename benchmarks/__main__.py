@@ -16,6 +16,7 @@ from rich.console import Console
 from benchmarks import (
     answers,
     cache,
+    door,
     index,
     ingest,
     intake,
@@ -84,6 +85,7 @@ def generation_part() -> list[Figure]:
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "ingest": ingest_part,
     "query": query_part,
+    "door": door.measure,
     "scaling": scaling.measure,
     "quality": quality_part,
     "cache": cache_part,

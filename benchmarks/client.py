@@ -28,19 +28,21 @@ class Asker:
     One question at a time.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, *, key: str | None = None
+    ) -> None:
         self._reader = reader
         self._writer = writer
-        self._host = host
+        self._head = f"Host: {host}\r\n" + (f"Authorization: Bearer {key}\r\n" if key else "")
 
     @classmethod
     @asynccontextmanager
-    async def connected(cls, url: str) -> AsyncIterator[Asker]:
-        """Close it by leaving the body."""
+    async def connected(cls, url: str, *, key: str | None = None) -> AsyncIterator[Asker]:
+        """Close it by leaving the body. `key` is shown with every question."""
         parts = urlsplit(url)
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         try:
-            yield cls(reader, writer, parts.netloc)
+            yield cls(reader, writer, parts.netloc, key=key)
         finally:
             writer.close()
             await writer.wait_closed()
@@ -49,7 +51,7 @@ class Asker:
         """Raises `RuntimeError` for anything but success, and `TimeoutError` after `TIMEOUT_S`."""
         body = json.dumps({"query": question, "generate": generate, "cache": cache}).encode()
         head = (
-            f"POST /v1/query HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
+            f"POST /v1/query HTTP/1.1\r\n{self._head}Content-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"
         )
         async with asyncio.timeout(TIMEOUT_S):
