@@ -15,12 +15,13 @@ from pathlib import Path
 import httpx
 
 from contracts import topology
-from contracts.answers import Completed
+from contracts.answers import Completed, Retrieved
 from contracts.api_keys import Scope
 from contracts.process_settings import ProcessSettings
 from contracts.queries import QueryRequest
 from contracts.settings import BrokerSettings
 from deploy.local.ports import free_port
+from messaging.answers import AnswerPublisher
 from messaging.api_keys import KeyBook
 from messaging.app import WorkerApp
 from messaging.broker import Broker
@@ -73,8 +74,9 @@ async def answering(nats_url: str, *, takes_s: float, at_once: int) -> AsyncIter
     @app.consumes(topology.QUERY_WORKERS, QueryRequest, concurrency=at_once)
     async def on_request(request: QueryRequest, _: Delivery) -> None:
         await asyncio.sleep(takes_s)
-        completed = Completed(tenant=request.tenant, query_id=request.query_id)
-        await Terminals(app.broker).end(completed)
+        tenant, query_id = request.tenant, request.query_id
+        await AnswerPublisher(app.broker).retrieved(Retrieved(tenant=tenant, query_id=query_id, passages=()))
+        await Terminals(app.broker).end(Completed(tenant=tenant, query_id=query_id))
 
     life = asyncio.create_task(app.run(handle_signals=False))
     try:

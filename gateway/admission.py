@@ -54,13 +54,11 @@ class Admission:
         standing: Standing,
         *,
         most_documents: int,
-        max_wait_s: float | None = None,
         meter: Meter,
     ) -> None:
         self._stages = stages
         self._standing = standing
         self._built_with = self._most_documents = most_documents
-        self._max_wait_s = math.inf if max_wait_s is None else max_wait_s
         self._searches = self._turns(stages.retrieve, stages.retrieve.load.let_in)
         self._answers = self._turns(stages.generate, stages.generate.load.coming)
         self._refused = meter.create_counter(
@@ -89,27 +87,44 @@ class Admission:
         """Let in by what is set there from now on, and else as it was built."""
         self._most_documents = config.max_pending_documents or self._built_with
 
-    async def question(self, tenant: str, deadline_s: float, *, generate: bool) -> None:
-        """Let a question in, when it is its tenant's turn. Raises a 429 problem when it could not be answered within its time."""
+    async def question(self, tenant: str, deadline_s: float, *, generate: bool) -> Stay:
+        """Let a question in, when it is its tenant's turn. Raises a 429 problem when it could not be answered within its time.
+
+        End the stay when the question has ended.
+        """
         self._stages.used()
-        now = self._stages.now()
+        now, stay = self._stages.now(), Stay(tenant)
         if self._stages.are_known:
             self._require_time(tenant, deadline_s, now, generate=generate)
-        ends = now + min(SHARE * deadline_s, self._max_wait_s)
-        for stage, turns in self._gates(generate=generate):
-            try:
-                await turns.turn(tenant, within_s=ends - self._stages.now())
-            except NotInTimeError:
-                raise self._too_many(stage, self._stages.now() - now, deadline_s) from None
-            except TurnsEndedError:
-                raise problems.unavailable("This gateway is about to stop; nothing was accepted.") from None
+        try:
+            for stage, turns in self._gates(generate=generate):
+                await self._turn(stage, turns, tenant, since=now, deadline_s=deadline_s)
+                stay.begin(stage, turns)
+        except BaseException:
+            stay.end()
+            raise
+        return stay
+
+    async def _turn(self, stage: Stage, turns: Turns, tenant: str, *, since: float, deadline_s: float) -> None:
+        now = self._stages.now()
+        try:
+            await turns.turn(tenant, within_s=since + _may_wait_s(stage, deadline_s) - now)
+        except NotInTimeError:
+            raise self._too_many(stage, self._stages.now() - since, deadline_s) from None
+        except TurnsEndedError:
+            raise problems.unavailable("This gateway is about to stop; nothing was accepted.") from None
 
     def _gates(self, *, generate: bool) -> list[tuple[Stage, Turns]]:
         """Those of a question, the slowest first."""
         searches = [(self._stages.retrieve, self._searches)]
         return [(self._stages.generate, self._answers), *searches] if generate else searches
 
-    def _turns(self, stage: Stage, enter: Callable[[], None]) -> Turns:
+    def _turns(self, stage: Stage, count: Callable[[], None]) -> Turns:
+        def enter(tenant: str) -> None:
+            count()
+            if stage.window is not None:
+                stage.window.enter(tenant)
+
         return Turns(
             has_room=lambda: self._has_room(stage),
             enter=enter,
@@ -119,12 +134,12 @@ class Admission:
 
     def _has_room(self, stage: Stage) -> bool:
         """Whether a stage would do one more soon. It has while nothing is known of it: then the broker says whether it has."""
-        now, rate = self._stages.now(), stage.load.rate
+        if stage.window is not None:
+            return stage.window.has_room
+        rate = stage.load.rate
         if not self._stages.are_known or rate is None:
             return True
-        if self._max_wait_s < AHEAD_S and stage.load.is_going(now):
-            return stage.load.waiting(now) < max(1, self._max_wait_s * rate)
-        return stage.load.waiting(now) < max(ALWAYS, AHEAD_S * rate)
+        return stage.load.waiting(self._stages.now()) < max(ALWAYS, AHEAD_S * rate)
 
     def _require_time(self, tenant: str, deadline_s: float, now: float, *, generate: bool) -> None:
         stage, wait_s = self._tightest(now, generate=generate)
@@ -134,9 +149,9 @@ class Admission:
             turn_s = _turn_s(turns, each.load, tenant)
             if turn_s and turn_s + wait_s > TURN_SHARE * deadline_s:
                 raise self._too_many(each, turn_s + wait_s, deadline_s)
-            waits_s = turn_s + each.load.wait_s(each.load.waiting(now))
-            if waits_s > self._max_wait_s and each.load.is_going(now):
-                raise self._too_many(each, waits_s, deadline_s)
+            window = each.window
+            if window is not None and not window.has_room and not window.owes(tenant, self._standing.weight):
+                raise self._too_many(each, _wait_s(each.load, each.load.backlog(now), now), deadline_s)
 
     async def document(self, tenant: str) -> None:
         """Let a document in. Raises a 429 problem when more wait than may, or more of its tenant's than its share where others
@@ -175,7 +190,7 @@ class Admission:
         if math.isinf(wait_s):
             retry_s, why = UNKNOWN_RETRY_S, f"Nothing gets done at {name} right now, and it may take {deadline_s:g} s"
         else:
-            may_wait_s = min(SHARE * deadline_s, self._max_wait_s)
+            may_wait_s = _may_wait_s(stage, deadline_s)
             retry_s = _bounded(wait_s - may_wait_s)
             why = f"Before this question others wait that take {name} about {wait_s:.1f} s, and it may wait {may_wait_s:.1f} s"
         allowed = max(ALWAYS, int((stage.load.rate or 0.0) * SHARE * deadline_s))
@@ -202,6 +217,30 @@ class Admission:
     def _waiting(self, _: CallbackOptions) -> list[Observation]:
         gates = self._gates(generate=True)
         return [Observation(turns.waiting, stage.labels) for stage, turns in gates]
+
+
+class Stay:
+    """A question that was let in: at which stages it takes room, until it is done there."""
+
+    def __init__(self, tenant: str) -> None:
+        self._tenant = tenant
+        self._at: list[tuple[Stage, Turns]] = []
+
+    def begin(self, stage: Stage, turns: Turns) -> None:
+        self._at.append((stage, turns))
+
+    def end(self, stage: Stage | None = None) -> None:
+        """It is done, at one stage or at all, and who waits is called. To be told so again changes nothing."""
+        for each, turns in [gate for gate in self._at if stage is None or gate[0] is stage]:
+            self._at.remove((each, turns))
+            if each.window is not None:
+                each.window.leave(self._tenant)
+                turns.call()
+
+
+def _may_wait_s(stage: Stage, deadline_s: float) -> float:
+    by_deadline_s = SHARE * deadline_s
+    return by_deadline_s if stage.window is None else min(by_deadline_s, stage.window.max_wait_s)
 
 
 def _turn_s(turns: Turns, load: StageLoad, tenant: str) -> float:

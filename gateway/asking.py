@@ -13,7 +13,7 @@ from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
 from contracts.errors import ErrorCode, TransientError
 from contracts.queries import QueryRequest
 from contracts.runtime_config import RuntimeConfig
-from gateway.admission import Admission
+from gateway.admission import Admission, Stay
 from gateway.identity import Identity
 from gateway.query_schemas import QueryBody
 from gateway.stages import Stages
@@ -39,6 +39,8 @@ class Asked:
     started: float
     """`time.monotonic()` when the request arrived."""
     answer: AnswerStream
+    stay: Stay
+    """The room that it takes at the stages."""
 
     @property
     def elapsed_ms(self) -> float:
@@ -82,7 +84,17 @@ class Asking:
         Raises a 429 problem when it could not be answered in time, `BrokerUnavailableError` or `StreamFullError`.
         """
         started = time.monotonic()
-        await self._admission.question(identity.tenant, body.deadline_s, generate=body.generate)
+        stay = await self._admission.question(identity.tenant, body.deadline_s, generate=body.generate)
+        try:
+            async with self._asked(identity, body, stay, started, stream=stream) as asked:
+                yield asked
+        finally:
+            stay.end()
+
+    @asynccontextmanager
+    async def _asked(
+        self, identity: Identity, body: QueryBody, stay: Stay, started: float, *, stream: bool
+    ) -> AsyncIterator[Asked]:
         left_s = body.deadline_s - (time.monotonic() - started)
         top_k = body.top_k if self._top_k is None or "top_k" in body.model_fields_set else self._top_k
         request = _request(identity, body, top_k=top_k, stream=stream)
@@ -97,6 +109,7 @@ class Asking:
                     left_s=left_s,
                     started=started,
                     answer=answer,
+                    stay=stay,
                 )
 
     async def events(self, asked: Asked) -> AsyncIterator[AnyEvent]:
@@ -107,15 +120,18 @@ class Asking:
         """
         try:
             async for event in asked.answer.events(timeout_s=asked.left_s + self._grace_s):
-                self._note(event)
+                self._note(asked, event)
                 yield event
         except AnswerTimeoutError:
             event = await self._end(asked)
-            self._note(event)
+            self._note(asked, event)
             yield event
 
-    def _note(self, event: AnyEvent) -> None:
+    def _note(self, asked: Asked, event: AnyEvent) -> None:
+        if isinstance(event, Retrieved):
+            asked.stay.end(self._stages.retrieve)
         if isinstance(event, Completed | Failed):
+            asked.stay.end()
             self._stages.ended(late=event.kind == "failed" and event.code == ErrorCode.DEADLINE_EXCEEDED)
 
     @contextmanager

@@ -200,12 +200,11 @@ def _assembled(
     submissions = Submissions(broker, ledger, uploads)
     reader, readmodel = AnswerReader(broker, storage=storage), ReadModel()
     feed, register = DocumentFeed(ledger, readmodel), TenantRegister(broker)
-    stages = Stages(broker, poll_s=limits.backlog_poll_s, meter=meter)
+    stages = Stages(broker, poll_s=limits.backlog_poll_s, max_wait_s=settings.max_wait_s, meter=meter)
     admission = Admission(
         stages,
         TenantStanding(register, readmodel, feed),
         most_documents=settings.max_pending_documents,
-        max_wait_s=settings.max_wait_s,
         meter=meter,
     )
     return Backend(

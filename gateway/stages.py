@@ -14,6 +14,7 @@ from opentelemetry.metrics import CallbackOptions, Meter, Observation
 from contracts import topology
 from contracts.errors import TransientError
 from gateway.capacity import Reading, StageLoad
+from gateway.window import Window
 from messaging.broker import Broker
 from messaging.consumers import backlog
 
@@ -29,6 +30,8 @@ class Stage:
 
     consumer: topology.Consumer
     load: StageLoad
+    window: Window | None = None
+    """Where questions may not wait as long as their deadlines allow."""
 
     @property
     def name(self) -> str:
@@ -43,13 +46,19 @@ class Stages:
     """Those that questions and documents go through."""
 
     def __init__(
-        self, broker: Broker, *, poll_s: float, meter: Meter, monotonic: Callable[[], float] = time.monotonic
+        self,
+        broker: Broker,
+        *,
+        poll_s: float,
+        max_wait_s: float | None = None,
+        meter: Meter,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
         self._poll_s = poll_s
         self._monotonic = monotonic
-        self.retrieve = Stage(topology.QUERY_WORKERS, StageLoad())
-        self.generate = Stage(topology.GENERATE_STABLE_WORKERS, StageLoad())
+        self.retrieve = Stage(topology.QUERY_WORKERS, StageLoad(), _window(max_wait_s))
+        self.generate = Stage(topology.GENERATE_STABLE_WORKERS, StageLoad(), _window(max_wait_s))
         self.ingest = Stage(topology.INGEST_WORKERS, StageLoad())
         self._all = (self.retrieve, self.generate, self.ingest)
         self._read_at = -math.inf
@@ -101,10 +110,12 @@ class Stages:
         useful = ended[0] / sum(ended) if sum(ended) else 1.0
         for stage in self._all:
             found = await backlog(self._broker, stage.consumer)
-            stage.load.observe(
-                Reading(at_s=self.now(), waiting=found.waiting, in_flight=found.in_flight, handed_out=found.handed_out),
-                useful=1.0 if stage is self.ingest else useful,
+            reading = Reading(
+                at_s=self.now(), waiting=found.waiting, in_flight=found.in_flight, handed_out=found.handed_out
             )
+            stage.load.observe(reading, useful=1.0 if stage is self.ingest else useful)
+            if stage.window is not None:
+                stage.window.observe(reading, stage.load.rate)
         self._read_at = self.now()
 
     def _backlogs(self, _: CallbackOptions) -> list[Observation]:
@@ -112,3 +123,7 @@ class Stages:
 
     def _rates(self, _: CallbackOptions) -> list[Observation]:
         return [Observation(stage.load.rate, stage.labels) for stage in self._all if stage.load.rate is not None]
+
+
+def _window(max_wait_s: float | None) -> Window | None:
+    return None if max_wait_s is None else Window(max_wait_s=max_wait_s)

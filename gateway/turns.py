@@ -42,7 +42,7 @@ class Turns:
         self,
         *,
         has_room: Callable[[], bool],
-        enter: Callable[[], None],
+        enter: Callable[[str], None],
         weight_of: Callable[[str], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -76,7 +76,7 @@ class Turns:
     async def turn(self, tenant: str, *, within_s: float) -> None:
         """Wait for the turn of a tenant's next question. Raises `NotInTimeError`, and `TurnsEndedError` for who would wait."""
         if not self._lines and self._has_room():
-            self._enter()
+            self._enter(tenant)
             return
         if self._has_ended:
             raise TurnsEndedError
@@ -103,11 +103,15 @@ class Turns:
         while True:
             await self._somebody.wait()
             while self._lines:
-                while self._lines and self._has_room():
-                    self._call()
+                self.call()
                 await asyncio.sleep(PAUSE_S)
             self._somebody.clear()
             self._pace.stop()
+
+    def call(self) -> None:
+        """Call who is next, as far as there is room."""
+        while self._lines and self._has_room():
+            self._call_next()
 
     def _join(self, tenant: str, number: int, called: asyncio.Future[None]) -> None:
         line = self._lines.get(tenant)
@@ -123,7 +127,7 @@ class Turns:
         if line is not None and line.waiting.pop(number, None) is not None and not line.waiting:
             del self._lines[tenant]
 
-    def _call(self) -> None:
+    def _call_next(self) -> None:
         tenant, line = min(self._lines.items(), key=lambda each: each[1].turn)
         number = next(iter(line.waiting))
         called = line.waiting[number]
@@ -131,7 +135,7 @@ class Turns:
         line.turn += 1 / self._weight_of(tenant)
         self._leave(tenant, number)
         if not called.done():
-            self._enter()
+            self._enter(tenant)
             self._pace.note()
             called.set_result(None)
 

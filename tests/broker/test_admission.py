@@ -18,6 +18,7 @@ from contracts.queries import GenerateRequest, QueryRequest
 from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
 from messaging.broker import Broker
+from messaging.consumers import backlog
 from messaging.delivery import Delivery
 from messaging.storage import Storage
 from tests.support.gateways import Gateway, Stage, running_gateway
@@ -144,6 +145,23 @@ async def test_several_gateways_share_what_a_stage_can_do(stage: None, nats_serv
         await other.ready()
         counted = statuses(await ask_many(one, other, number=QUESTIONS, every_s=FIVEFOLD_S))
     assert set(counted) == {200, 429}, counted
+
+
+async def test_where_none_may_wait_long_hardly_any_waits(stage: None, broker: Broker, nats_server: NatsServer) -> None:
+    """What would be done in its time, but late, is refused: at the stage there is little more than its workers have in hand."""
+    async with running_gateway(nats_server.url, max_wait_s=0.1) as gateway:
+        await gateway.ready()
+        asking = asyncio.create_task(ask_many(gateway, number=QUESTIONS * 2, every_s=FIVEFOLD_S, deadline_s=60))
+        await asyncio.sleep(4)  # until it has found how many that are
+        waiting = []
+        while not asking.done():
+            waiting.append((await backlog(broker, topology.QUERY_WORKERS)).waiting)
+            await asyncio.sleep(0.1)
+        counted = statuses(await asking)
+
+    assert set(counted) == {200, 429}, counted
+    assert counted[200] > 50
+    assert sorted(waiting)[len(waiting) // 2] <= 6, waiting
 
 
 async def test_generation_that_is_behind_refuses_questions_but_no_searches(

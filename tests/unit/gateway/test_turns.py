@@ -19,7 +19,7 @@ class Stage:
         self.room = room
         self.entered = 0
 
-    def enter(self) -> None:
+    def enter(self, _: str) -> None:
         self.entered += 1
         self.room -= 1
 

@@ -1,0 +1,61 @@
+"""How many questions a gateway has on their way to a stage at once, where none may wait long: found by trying."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from gateway.capacity import Reading
+
+FIRST: Final = 8
+LEAST: Final = 1.0
+GROWTH: Final = 0.1
+"""Of its size, from one reading to the next, while nothing waits and all of it is used; at first it doubles instead."""
+
+
+class Window:
+    """It grows while it is full and nothing waits at the stage, and shrinks by what waits longer than it may."""
+
+    def __init__(self, *, max_wait_s: float) -> None:
+        self.max_wait_s = max_wait_s
+        self._size = float(FIRST)
+        self._inside: Counter[str] = Counter()
+        self._was_full = False
+        self._was_too_large = False
+
+    @property
+    def size(self) -> int:
+        return int(self._size)
+
+    @property
+    def has_room(self) -> bool:
+        is_full = self._inside.total() >= self.size
+        self._was_full |= is_full
+        return not is_full
+
+    def enter(self, tenant: str) -> None:
+        self._inside[tenant] += 1
+
+    def leave(self, tenant: str) -> None:
+        self._inside[tenant] -= 1
+        if self._inside[tenant] <= 0:
+            del self._inside[tenant]
+
+    def owes(self, tenant: str, weight_of: Callable[[str], float]) -> bool:
+        """Whether others have so much of it that this tenant has less than its share."""
+        others = sum(weight_of(each) for each in self._inside if each != tenant)
+        weight = weight_of(tenant)
+        return others > 0 and self._inside[tenant] < self.size * weight / (weight + others)
+
+    def observe(self, reading: Reading, rate: float | None) -> None:
+        """Take a reading of the stage, which is that of all gateways: each gives way by its part of what is too much."""
+        may_wait = max(1.0, self.max_wait_s * (rate or 0.0))
+        too_many, inside = reading.waiting - may_wait, self._inside.total()
+        if too_many > 0:
+            part = min(1.0, inside / reading.backlog)
+            self._was_too_large = True
+            self._size = max(LEAST, min(self._size, inside) - too_many * part)
+        elif reading.waiting == 0 and self._was_full:
+            self._size *= 1 + GROWTH if self._was_too_large else 2
+        self._was_full = False

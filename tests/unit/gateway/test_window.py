@@ -1,0 +1,103 @@
+"""How many questions are on their way at once, found by trying."""
+
+from __future__ import annotations
+
+from gateway.capacity import Reading
+from gateway.window import FIRST, Window
+
+
+def reading(waiting: int, *, in_flight: int = 2) -> Reading:
+    return Reading(at_s=0, waiting=waiting, in_flight=in_flight, handed_out=0)
+
+
+def filled(window: Window, tenant: str = "a") -> int:
+    """Enter until there is no room; how many that were."""
+    number = 0
+    while window.has_room:
+        window.enter(tenant)
+        number += 1
+    return number
+
+
+def emptied(window: Window, number: int, tenant: str = "a") -> None:
+    for _ in range(number):
+        window.leave(tenant)
+
+
+def test_it_begins_with_a_few() -> None:
+    assert filled(Window(max_wait_s=0.1)) == FIRST
+
+
+def test_it_grows_while_it_is_full_and_nothing_waits() -> None:
+    window = Window(max_wait_s=0.1)
+    filled(window)
+
+    window.observe(reading(0), None)
+
+    assert filled(window) == FIRST
+
+
+def test_what_is_not_used_does_not_grow() -> None:
+    window = Window(max_wait_s=0.1)
+    window.enter("a")
+
+    window.observe(reading(0), None)
+
+    assert window.size == FIRST
+
+
+def test_it_shrinks_by_what_waits_too_long() -> None:
+    window = Window(max_wait_s=0.1)
+    filled(window)
+
+    window.observe(reading(6), rate=20)
+
+    assert window.size == 4
+    assert not window.has_room
+
+
+def test_it_settles_at_what_is_in_hand_and_what_may_wait() -> None:
+    """A stage of two workers that do ten a second: beside what they have in hand one may wait."""
+    window = Window(max_wait_s=0.1)
+    sizes = []
+    for _ in range(60):
+        inside = filled(window)
+        in_flight = min(2, window.size)
+        window.observe(reading(window.size - in_flight, in_flight=in_flight), rate=10)
+        sizes.append(window.size)
+        emptied(window, inside)
+
+    assert set(sizes[5:]) <= {3, 4}
+    assert sizes[5:].count(3) >= sizes[5:].count(4)
+
+
+def test_of_what_other_gateways_have_there_it_takes_its_part() -> None:
+    window = Window(max_wait_s=0.1)
+    filled(window)
+
+    window.observe(reading(22, in_flight=2), rate=20)  # of these 24 a third is ours
+
+    assert window.size == 8 - round(20 / 3)
+
+
+def test_there_is_always_room_for_one() -> None:
+    window = Window(max_wait_s=0.1)
+    filled(window)
+    for _ in range(5):
+        window.observe(reading(100), rate=20)
+    emptied(window, FIRST)
+
+    assert window.has_room
+
+
+def test_who_has_less_than_its_share_is_owed_room() -> None:
+    window = Window(max_wait_s=0.1)
+    filled(window, "bulk")
+
+    assert window.owes("few", lambda _: 1.0)
+    assert not window.owes("bulk", lambda _: 1.0)
+    emptied(window, 4, "bulk")
+    for _ in range(4):
+        window.enter("few")
+    assert not window.owes("few", lambda _: 1.0)
+    assert window.owes("few", lambda tenant: 3.0 if tenant == "few" else 1.0)
