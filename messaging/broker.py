@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
 import nats.errors
 import nats.js.errors
@@ -73,6 +74,11 @@ class Broker:
     def measure(self, telemetry: Telemetry) -> None:
         """Trace and measure what is published, from now on."""
         self._publications = Publications(telemetry)
+        self._connection.nc.refusals.measure(telemetry.meter)
+
+    def heeding(self, subject: str) -> AbstractAsyncContextManager[None]:
+        """While the body publishes to `subject` and waits for answers: raises `NotPermittedError` if that is not permitted."""
+        return self._connection.nc.refusals.heeded(subject)
 
     @property
     def nc(self) -> Client:
