@@ -52,6 +52,7 @@ class Commands(LazyGroup):
         "keys": "cli.keys",
         "backup": "cli.backup",
         "restore": "cli.backup",
+        "nats": "cli.nats",
         "doctor": "cli.doctor",
         "rules": "cli.rules",
         "evaluate": "cli.evaluate",

@@ -43,7 +43,7 @@ ADMIN = User(
     "Everything but recovery commands and what others are answered.",
     grants=(
         publishes("rag.>", "$KV.>", "$O.>", why="Whatever a backup brings back, and orders to processes."),
-        publishes(f"{API}.>", "$JS.ACK.>", why="All of JetStream."),
+        publishes(f"{API}.>", why="All of JetStream."),
         hears("rag.>", "$KV.>", "$O.>", "$JS.EVENT.>", why="Whatever happens."),
     ),
     denied=(Grant(why="Only the observer gives commands.", publish=(f"{subjects.RECOVERY_COMMANDS}.>",)),),
