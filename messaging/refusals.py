@@ -105,7 +105,9 @@ async def _until_refused(subject: str) -> AsyncIterator[_Waiting]:
     except TimeoutError as error:
         if not limit.expired():
             raise
-        raise NotPermittedError(f"the broker does not permit this process to publish to {subject}: {_ADVICE}") from error
+        raise NotPermittedError(
+            f"the broker does not permit this process to publish to {subject}: {_ADVICE}"
+        ) from error
 
 
 def _kind(subject: str) -> str:

@@ -47,7 +47,9 @@ async def connection(settings: AllSettings) -> list[Finding]:
     if running is None and not named:
         return [ok("broker", "not running; `waggle up` starts one")]
     url = running.nats_url if running else settings.nats_url
-    shown = settings_of(running, layout_of(settings)) if running else BrokerSettings().model_copy(update={"nats_url": url})
+    shown = (
+        settings_of(running, layout_of(settings)) if running else BrokerSettings().model_copy(update={"nats_url": url})
+    )
     try:
         async with _connected(shown) as broker:
             return [

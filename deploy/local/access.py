@@ -78,6 +78,11 @@ def settings_of(running: RunningStack, layout: Layout) -> BrokerSettings:
     return BrokerSettings.load().model_copy(update={"nats_url": running.nats_url})
 
 
+def environment_of(data_dir: Path, service: str) -> Mapping[str, str]:
+    """The variables by which a process beside the stack shows that it is one of this service."""
+    return BrokerAccess(Layout(data_dir)).environments()[service]
+
+
 def admin_of(data_dir: Path, url: str) -> BrokerSettings:
     """The same for a stack of which only the data folder and the broker's address are known."""
     return BrokerAccess(Layout(data_dir)).settings(url)

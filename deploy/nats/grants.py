@@ -8,11 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from contracts import subjects
-from contracts.topology import EVENTS, SUSPECTS, Consumer, KeyValue, ObjectBucket, Stream
+from contracts.topology import EVENTS, SUSPECTS, Consumer, KeyValue, ObjectBucket, Stream, Topology
 
 API = "$JS.API"
 Place = Stream | KeyValue | ObjectBucket
 """A stream, or a bucket, which is one by another name."""
+
+_TABLE = Topology()
+PLACES: tuple[Place, ...] = (*_TABLE.streams, *_TABLE.key_values, *_TABLE.object_buckets)
+"""All there are."""
 
 
 @dataclass(frozen=True, kw_only=True)

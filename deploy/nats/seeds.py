@@ -53,7 +53,7 @@ class Seeds:
         file = self.file(user)
         try:
             seed = bytearray(file.read_bytes().strip())
-            key = nkeys.from_seed(seed).public_key.decode()
+            key = str(nkeys.from_seed(seed).public_key.decode())
         except OSError as error:
             raise ConfigurationError(f"The seed {file} cannot be read: {error.strerror}.") from error
         except (nkeys.NkeysError, ValueError) as error:

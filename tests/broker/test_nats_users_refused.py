@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from contracts import subjects, topology
+from contracts.settings import BrokerSettings
 from contracts.topology import Topology
-from deploy.nats.grants import stream_of
+from deploy.nats.grants import PLACES, stream_of
 from deploy.nats.users import PLATFORM, SERVICES
 from messaging.broker import Broker
+from messaging.errors import ConnectionRefusedByBrokerError
 from messaging.provisioning import provision
 from tests.support.nats_users import TENANTS, Connections, Guarded, connections, guarded, refused
 from tests.support.topologies import brisk
@@ -19,7 +21,7 @@ from tests.support.topologies import brisk
 ALL = [user.name for user in PLATFORM]
 PROCESSES = [user.name for user in SERVICES]
 PROGRAMS = [f"{kind}-{tenant}" for tenant in TENANTS for kind in ("publisher", "asker")]
-PLACES = [stream_of(p) for p in (*Topology().streams, *Topology().key_values, *Topology().object_buckets)]
+STREAMS = [stream_of(place) for place in PLACES]
 OWNERS = {
     "ingest": {"ingest"},
     "embed": {"embed"},
@@ -58,7 +60,7 @@ PUBLISHERS = {
     subjects.CENSUS: {"keeper", "admin"},
     subjects.CONDENSE: {"retrieve", "admin"},
     subjects.ENDPOINT_ORDERS: {"admin"},
-    subjects.observer_request("alerts"): {"gateway", "admin"},
+    f"{subjects.OBSERVER_REQUESTS}.alerts": {"gateway", "admin"},
     subjects.health("embed", "embed-1"): {"embed", "admin"},
     subjects.metrics("gateway", "gateway-1"): {"gateway", "admin"},
     "$KV.documents.acme.d": {"gateway", "ingest", "embed", "keeper", "admin"},
@@ -138,7 +140,7 @@ async def test_streams_are_the_business_of_people_and_what_was_lost_of_the_keepe
     makers = {"provision", "admin", "keeper"} if verb == "STREAM.CREATE" else {"provision"}
     # The admin may delete, and would: what is asked here is done.
     asked = [name for name in (*ALL, *PROGRAMS) if name not in makers]
-    for place in PLACES:
+    for place in STREAMS:
         assert await may(users, [n for n in asked if n != "admin"], "publish", f"$JS.API.{verb}.{place}") == set()
     assert await may(users, [*PROCESSES, *PROGRAMS], "publish", f"$JS.API.{verb}.SOMETHING") == set()
 
@@ -184,9 +186,6 @@ async def test_commands_are_heard_by_nobody_beside_those_who_give_and_get_them(u
 
 
 async def test_an_unknown_client_is_not_let_in(guarded_broker: Guarded) -> None:
-    from messaging.errors import ConnectionRefusedByBrokerError
-    from contracts.settings import BrokerSettings
-
     with pytest.raises(ConnectionRefusedByBrokerError):
         await Broker.connect(BrokerSettings(nats_url=guarded_broker.server.url), name="nobody", on_closed=lambda: None)
 
@@ -197,6 +196,6 @@ async def test_provision_makes_the_furniture_and_writes_nothing_into_it(tmp_path
             made = await provision(await opened.of("provision"), table)
             again = await provision(await opened.of("provision"), table)
             wrote = [p for p in PUBLISHERS if not await refused(await opened.of("provision"), "publish", p)]
-    assert len(made) == len(PLACES) + len(table.consumers)
+    assert len(made) == len(STREAMS) + len(table.consumers)
     assert again == []
     assert wrote == []

@@ -77,11 +77,11 @@ async def connections(broker: Guarded) -> AsyncIterator[Connections]:
 
 async def refused(broker: Broker, operation: str, subject: str, *, reply: str = "") -> bool:
     """Whether the server refuses this user to publish or subscribe there: it says so before it answers a ping."""
-    before = broker.nc.refusals.counts[operation]
+    before = broker.refusals.counts[operation]
     if operation == "publish":
         await broker.nc.publish(subject, b"{}", reply=reply)
     else:
         await broker.nc.subscribe(subject)
     await broker.nc.flush()  # its ping may overtake what waits to be sent, so there is another one
     await broker.nc.flush()
-    return broker.nc.refusals.counts[operation] > before
+    return broker.refusals.counts[operation] > before

@@ -13,9 +13,8 @@ from contracts.topology import (
     QUERY,
     STREAMS,
     Retention,
-    Topology,
 )
-from deploy.nats.grants import asks, consumes, hears, publishes, reads, removes, stream_of, worker
+from deploy.nats.grants import PLACES, asks, consumes, hears, publishes, reads, removes, stream_of, worker
 from deploy.nats.user import User
 from deploy.nats.users.shared import (
     DOCUMENT_FACTS,
@@ -27,8 +26,6 @@ from deploy.nats.users.shared import (
     leading,
 )
 
-_TABLE = Topology()
-_PLACES = (*_TABLE.streams, *_TABLE.key_values, *_TABLE.object_buckets)
 _QUEUES = tuple(stream for stream in STREAMS if stream.retention is Retention.WORK_QUEUE)
 
 KEEPER = User(
@@ -39,7 +36,9 @@ KEEPER = User(
         *consumes(KEEPER_ADVISORIES, why=f"Messages that ran out of deliveries, told in {ADVISORIES.name}."),
         reads(*_QUEUES, why="Messages that nobody will be given any more."),
         removes(*_QUEUES, why="Those that became dead letters, or were put into the queue anew."),
-        publishes(*(subject for queue in _QUEUES for subject in queue.subjects), why="Work that is put into its queue anew."),
+        publishes(
+            *(subject for queue in _QUEUES for subject in queue.subjects), why="Work that is put into its queue anew."
+        ),
         publishes(*(subjects.dead_letter(queue.name, "*") for queue in _QUEUES), why="Dead letters of those."),
         reads(EVENTS, why="Questions that were asked, and how far documents are."),
         hears(f"{subjects.EVENTS}.query.accepted.*", why=f"Questions, as {QUERY.name} takes them."),
@@ -56,12 +55,12 @@ KEEPER = User(
         removes(DLQ, why="Dead letters that hold text of deleted documents."),
         *leading("*"),
         asks(
-            *(f"STREAM.INFO.{stream_of(place)}" for place in _PLACES),
+            *(f"STREAM.INFO.{stream_of(place)}" for place in PLACES),
             *(f"CONSUMER.INFO.{each.stream.name}.{each.durable}" for each in CONSUMERS),
             why="Whether streams and consumers are there.",
         ),
         asks(
-            *(f"STREAM.CREATE.{stream_of(place)}" for place in _PLACES),
+            *(f"STREAM.CREATE.{stream_of(place)}" for place in PLACES),
             *(f"CONSUMER.CREATE.{each.stream.name}.{each.durable}.>" for each in CONSUMERS),
             why="Those that were lost, so that a broker that lost its disk needs nobody. It changes and deletes no stream.",
         ),

@@ -23,7 +23,9 @@ OPERATOR = User(
             why="Whether a command has its result.",
         ),
         reads(CONFIG, why="Revisions, the pause, its own record."),
-        writes(CONFIG, "recovery.operator", "runtime.>", why="Its own record, and revisions that it was ordered to set."),
+        writes(
+            CONFIG, "recovery.operator", "runtime.>", why="Its own record, and revisions that it was ordered to set."
+        ),
         purges(CONFIG, why="Revisions that are too old."),
         publishes(subjects.CONFIG_CHANGES, why="What it changed."),
         asks(f"STREAM.INFO.{stream_of(LEASES)}", why="Since when there are leases: tokens of another system are void."),

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from contracts import subjects
-from contracts.topology import Topology
-from deploy.nats.grants import API, Grant, asks, hears, publishes, stream_of
+from contracts.topology import CONSUMERS
+from deploy.nats.grants import API, PLACES, Grant, asks, hears, publishes, stream_of
 from deploy.nats.user import User
 
-_TABLE = Topology()
-_PLACES = tuple(
-    stream_of(place) for place in (*_TABLE.streams, *_TABLE.key_values, *_TABLE.object_buckets)
-)
+_PLACES = tuple(stream_of(place) for place in PLACES)
 
 PROVISION = User(
     name="provision",
@@ -29,9 +26,9 @@ PROVISION = User(
             *(
                 f"CONSUMER.{verb}.{each.stream.name}.{each.durable}"
                 for verb in ("INFO", "DELETE")
-                for each in _TABLE.consumers
+                for each in CONSUMERS
             ),
-            *(f"CONSUMER.CREATE.{each.stream.name}.{each.durable}.>" for each in _TABLE.consumers),
+            *(f"CONSUMER.CREATE.{each.stream.name}.{each.durable}.>" for each in CONSUMERS),
             why="Consumers.",
         ),
     ),

@@ -27,7 +27,10 @@ RETRIEVE = User(
         LEDGER_READ,
         publishes(subjects.generate_request("*", "*"), why="Questions with their passages, to be answered."),
         publishes(subjects.CONDENSE, why="Questions of conversations, to be put in full."),
-        hears(subjects.health("generate", "*"), why="Which models write answers: others' answers are not remembered for them."),
+        hears(
+            subjects.health("generate", "*"),
+            why="Which models write answers: others' answers are not remembered for them.",
+        ),
         hears(subjects.answer_end("*", "*"), why="Answers to be remembered."),
         ANSWERED,
         *ENDS,

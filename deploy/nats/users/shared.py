@@ -35,7 +35,9 @@ CACHED = (
 )
 INDEX_MARK = writes(CONFIG, "index.mark", why="Which place the index is in.")
 ENDPOINTS = (
-    hears(subjects.ENDPOINT_ORDERS, subjects.ENDPOINT_REPORTS, why="Orders about endpoints of models, and how they do."),
+    hears(
+        subjects.ENDPOINT_ORDERS, subjects.ENDPOINT_REPORTS, why="Orders about endpoints of models, and how they do."
+    ),
     answers("admin", "observer", why="How the endpoints do."),
 )
 
