@@ -49,6 +49,7 @@ docs: $(INSTALLED) ## Write the generated parts of docs/
 	$(BIN)/python -m contracts.snapshots docs/contracts
 	$(BIN)/python -m contracts.settings_reference docs/configuration.md
 	$(BIN)/python -m observability.figures.reference docs/figures.md
+	$(BIN)/python -m deploy.nats.reference docs/nats-users.md
 	$(BIN)/python -m deploy.dashboards.writing
 
 lock: $(INSTALLED) ## Resolve pyproject.toml into requirements.lock

@@ -106,7 +106,7 @@ def _on_documents(measure: Callable[[str, InProcess], Awaitable[list[Figure]]], 
     """What `measure` finds on a stack with a few hundred documents, beside the same index in this process."""
 
     async def measured(stack: RunningStack, document_ids: list[str]) -> list[Figure]:
-        records = await records_of(stack.nats_url, document_ids)
+        records = await records_of(stack, document_ids)
         baseline = InProcess(index_path=stack.data_dir / "index", records=records)
         await baseline.start()
         try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.stack import RunningStack
 from contracts.documents import DocumentRecord
 from contracts.identifiers import DEFAULT_TENANT
 from contracts.queries import GenerationParameters, QueryRequest
-from contracts.settings import BrokerSettings, GenerateSettings, RetrieveSettings
+from contracts.settings import GenerateSettings, RetrieveSettings
+from deploy.local.access import admin_of
 from messaging.broker import Broker
 from messaging.ledger import DocumentLedger
 from workers.encoding.base import Vector
@@ -69,9 +71,9 @@ class InProcess:
         return answer
 
 
-async def records_of(nats_url: str, document_ids: Iterable[str]) -> dict[str, DocumentRecord]:
+async def records_of(stack: RunningStack, document_ids: Iterable[str]) -> dict[str, DocumentRecord]:
     """The ledger records that a running stack holds."""
-    broker = await Broker.connect(BrokerSettings(nats_url=nats_url), name="benchmark")
+    broker = await Broker.connect(admin_of(stack.data_dir, stack.nats_url), name="benchmark")
     try:
         return await DocumentLedger(broker).get_many(DEFAULT_TENANT, document_ids)
     finally:

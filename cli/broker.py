@@ -11,6 +11,8 @@ from cli.exits import CommandError, Exit
 from cli.output import messages
 from cli.target import running_here
 from contracts.settings import AllSettings, BrokerSettings
+from deploy.local.access import settings_of
+from deploy.local.layout import layout_of
 from messaging import connection
 from messaging.broker import Broker
 
@@ -25,7 +27,7 @@ SILENT_S = 2.0
 @asynccontextmanager
 async def connected(name: str) -> AsyncIterator[Broker]:
     """The broker of `WAGGLE_NATS_URL` where it is set, else of the stack that runs in the data folder, else at the
-    default address; credentials are those of the settings. `name` is what the broker calls this client.
+    default address. Credentials are those of the settings; the stack's own broker is shown those in the data folder. `name` is what the broker calls this client.
     """
     settings = broker_settings()
     patience_s = CONNECT_S if "nats_url" in settings.model_fields_set else GUESS_S
@@ -50,7 +52,7 @@ def broker_settings() -> BrokerSettings:
     if "nats_url" in settings.model_fields_set:
         return broker
     running = running_here(settings, otherwise=broker.nats_url, variable="WAGGLE_NATS_URL")
-    return broker.model_copy(update={"nats_url": running.nats_url}) if running else broker
+    return settings_of(running, layout_of(settings)) if running else broker
 
 
 @contextmanager

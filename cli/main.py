@@ -53,6 +53,7 @@ class Commands(LazyGroup):
         "tenants": "cli.tenants",
         "backup": "cli.backup",
         "restore": "cli.backup",
+        "nats": "cli.nats",
         "doctor": "cli.doctor",
         "rules": "cli.rules",
         "evaluate": "cli.evaluate",

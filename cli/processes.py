@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import typer
 
 from contracts.settings import (
-    BrokerSettings,
     EmbedSettings,
     GatewaySettings,
     GenerateSettings,
@@ -70,10 +69,10 @@ def gateway() -> None:
 @app.command()
 def provision() -> None:
     """Create or correct the broker's streams, consumers and buckets; says what it changed."""
-    from cli.broker import CONNECT_S
+    from cli.broker import CONNECT_S, broker_settings
     from deploy.local.provisioning import provision as apply
 
-    for line in apply(BrokerSettings.load(), connect_s=CONNECT_S) or ["everything is as it should be"]:
+    for line in apply(broker_settings(), connect_s=CONNECT_S) or ["everything is as it should be"]:
         typer.echo(line)
 
 

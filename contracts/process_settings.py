@@ -34,6 +34,13 @@ class BrokerSettings(Settings):
         default=None, description="Credentials file (JWT and seed).", examples=["/etc/waggle/worker.creds"]
     )
     nats_nkey_seed: Path | None = Field(default=None, description="NKey seed file.", examples=["/etc/waggle/worker.nk"])
+    nats_inbox_prefix: str | None = Field(
+        default=None,
+        pattern=r"^_INBOX[A-Za-z0-9_-]{0,140}$",
+        description="What the subjects of replies to this process begin with, where its user may subscribe to no others. "
+        "Unset: _INBOX.",
+        examples=["_INBOX_embed"],
+    )
     nats_tls_ca: Path | None = Field(default=None, description="CA file.", examples=["/etc/waggle/ca.pem"])
     nats_tls_cert: Path | None = Field(
         default=None, description="Client certificate.", examples=["/etc/waggle/client.pem"]

@@ -46,10 +46,18 @@ class WorkerApp:
     growing delay and dead-lettered when the consumer's deliveries are used up. Handlers must bear repetition.
     """
 
-    def __init__(self, settings: ProcessSettings, *, service: str, table: topology.Topology | None = None) -> None:
+    def __init__(
+        self,
+        settings: ProcessSettings,
+        *,
+        service: str,
+        table: topology.Topology | None = None,
+        restores: bool = False,
+    ) -> None:
+        """One that `restores` makes consumers and streams of the table anew where they are lost; all others wait for that."""
         self.settings = settings
         self.service = service
-        self._parts = Parts(settings=settings, service=service, table=table or topology.Topology())
+        self._parts = Parts(settings=settings, service=service, table=table or topology.Topology(), restores=restores)
 
     @property
     def broker(self) -> Broker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 
 import nats.errors
 import nats.js.errors
@@ -29,6 +30,7 @@ from messaging.errors import (
     UnansweredError,
 )
 from messaging.publications import Publications
+from messaging.refusals import Refusals
 from messaging.repeating import repeated
 from observability.request_context import current_request_id
 from observability.telemetry import Telemetry
@@ -73,6 +75,16 @@ class Broker:
     def measure(self, telemetry: Telemetry) -> None:
         """Trace and measure what is published, from now on."""
         self._publications = Publications(telemetry)
+        self.refusals.measure(telemetry.meter)
+
+    @property
+    def refusals(self) -> Refusals:
+        """What the broker did not permit this process."""
+        return self._connection.nc.refusals
+
+    def heeding(self, subject: str) -> AbstractAsyncContextManager[None]:
+        """While the body publishes to `subject` and waits for answers: raises `NotPermittedError` if that is not permitted."""
+        return self.refusals.heeded(subject)
 
     @property
     def nc(self) -> Client:

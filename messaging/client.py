@@ -1,10 +1,14 @@
-"""The NATS client, with one slow path made fast."""
+"""The NATS client, with one slow path made fast, and requests that end when they are not permitted."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from messaging.refusals import Refusals
 
 
 class HeaderedClient(Client):
@@ -13,6 +17,22 @@ class HeaderedClient(Client):
     Every message from a stream carries five or more headers of the same few names; looking up the ledger records of
     twenty documents takes a tenth less time this way.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refusals = Refusals()
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        timeout: float = 0.5,
+        old_style: bool = False,
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        """As the library's, and raises `NotPermittedError` at once where that would wait in vain."""
+        async with self.refusals.heeded(subject):
+            return await super().request(subject, payload, timeout, old_style, headers)
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

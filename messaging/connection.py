@@ -103,6 +103,8 @@ class Connection:
         }
 
     async def _on_error(self, error: Exception) -> None:
+        if self.nc.refusals.heed(error):
+            return
         reason = str(error).removeprefix("nats: ").strip("'").lower()
         if not self._established and reason.startswith(_REFUSALS):
             raise ConnectionRefusedByBrokerError(

@@ -27,6 +27,8 @@ def credentials(settings: BrokerSettings) -> dict[str, Any]:
         options["user_credentials"] = str(_readable("nats_credentials", settings.nats_credentials))
     if settings.nats_nkey_seed is not None:
         options["nkeys_seed"] = str(_readable("nats_nkey_seed", settings.nats_nkey_seed))
+    if settings.nats_inbox_prefix is not None:
+        options["inbox_prefix"] = settings.nats_inbox_prefix
     tls = _tls(settings)
     return options if tls is None else {**options, "tls": tls}
 

@@ -90,10 +90,11 @@ class DirectReads:
 
     async def _request(self, stream: str, request: Mapping[str, Any]) -> list[Stored]:
         found: list[Stored] = []
+        subject = f"{_DIRECT_GET}.{stream}"
         try:
             with await self._replies.expected() as (inbox, replies):
-                await self._broker.nc.publish(f"{_DIRECT_GET}.{stream}", json.dumps(request).encode(), reply=inbox)
-                async with asyncio.timeout(self._timeout_s):
+                async with self._broker.heeding(subject), asyncio.timeout(self._timeout_s):
+                    await self._broker.nc.publish(subject, json.dumps(request).encode(), reply=inbox)
                     while (status := _status(reply := await replies.get())) is None:
                         found.append(_stored(reply))
         except (nats.errors.Error, OSError) as error:

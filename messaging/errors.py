@@ -3,7 +3,8 @@
 TransientError
 ├── AwayError                   something that the work needs is away; the message is held, not failed
 │   ├── BrokerUnavailableError  not connected, or no answer in time: whether a message was stored is then unknown
-│   │   └── UnansweredError     connected, and no answer (yet): what bears repetition is sent again
+│   │   ├── UnansweredError     connected, and no answer (yet): what bears repetition is sent again
+│   │   └── NotPermittedError   connected, and this process may not: work waits until it may, nothing is lost
 │   └── BackendAwayError        a backend's circuit breaker is open
 └── StreamFullError             the stream refuses because it is at its limit; nothing was stored
     ├── SubjectTakenError       it takes one message per subject, and there is one, or one on its way
@@ -59,6 +60,12 @@ class BrokerUnavailableError(AwayError):
 
 class UnansweredError(BrokerUnavailableError):
     """Nobody answered, or not yet: not done, not done yet, or done without a word."""
+
+
+class NotPermittedError(BrokerUnavailableError):
+    """The broker does not permit this process to publish there. Somebody has to give it the permission; what waits for it
+    goes on then, as if the broker had been away.
+    """
 
 
 class StreamFullError(TransientError):

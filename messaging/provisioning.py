@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from dataclasses import fields, replace
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
@@ -27,6 +27,8 @@ from messaging.storage import Storage
 ERR_STREAM_EXISTS = 10058
 RACES = 5
 """How often a change by somebody else at the same moment is looked at anew."""
+
+T = TypeVar("T")
 
 _IMMUTABLE = ("retention", "storage", "persist_mode")
 
@@ -63,7 +65,7 @@ async def provision_consumer(broker: Broker, consumer: topology.Consumer) -> lis
 async def ensure_consumer(broker: Broker, consumer: topology.Consumer, table: topology.Topology) -> str | None:
     """Make sure that a consumer exists and delivers what its stream stores; what was amiss when it had to be restored.
 
-    A missing stream is restored with the whole table. Raises `BrokerUnavailableError` or `ProvisioningError`, and what the
+    Where its stream is missing, so are others: all that is missing of the table is made. Raises `BrokerUnavailableError` or `ProvisioningError`, and what the
     broker answers when somebody else restores it at the same moment (a nats-py error): look again then.
     """
     names, amiss = (consumer.stream.name, consumer.durable), None
@@ -87,11 +89,22 @@ async def _provide(broker: Broker, consumer: topology.Consumer, table: topology.
     try:
         await broker.js.stream_info(consumer.stream.name)
     except nats.js.errors.NotFoundError:
-        await provision(broker, table)
+        await _replenish(broker, table)
     await provision_consumer(broker, consumer)
 
 
-async def _answered(work: Awaitable[list[str]], what: str) -> list[str]:
+async def _replenish(broker: Broker, table: topology.Topology) -> None:
+    """Make the streams and buckets that are missing. Those that are there are left as they are, whatever they are like."""
+    for config in furniture.every_stream(table):
+        try:
+            await broker.js.stream_info(str(config.name))
+        except nats.js.errors.NotFoundError:
+            replicas = broker.replicas or 1
+            done = await _answered(_created(broker, furniture.replicated(config, replicas)), f"stream {config.name}")
+            log.warning("a stream was gone", stream=config.name, made_here=done)
+
+
+async def _answered(work: Awaitable[T], what: str) -> T:
     try:
         return await work
     except nats.js.errors.ServiceUnavailableError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import nats.errors
+import nats.js.errors
 import structlog
 
 from contracts import topology
@@ -45,6 +46,7 @@ SAMPLE_INTERVAL_S = METRICS_INTERVAL_S
 WATCH_INTERVAL_S = INTERVAL_S
 WAITING_INTERVAL_S = LOOK_S
 RETRY_S = 1.0
+NOT_PROVISIONED = "run `waggle provision`; a keeper that runs makes it, too"
 BROKER_PROBING = Probing(first_pause_s=0.25, max_pause_s=1.0, timeout_s=2.0)
 """A look at the broker costs one small request, and all waits for it."""
 HOOK_TIMEOUT_S = 10.0
@@ -66,6 +68,7 @@ class Parts:
     settings: ProcessSettings
     service: str
     table: topology.Topology
+    restores: bool = False
     bindings: list[Binding] = field(default_factory=list)
     startup: list[Hook] = field(default_factory=list)
     shutdown: list[Hook] = field(default_factory=list)
@@ -220,15 +223,19 @@ class Running:
     async def _provisioned(self, broker: Broker, binding: Binding) -> Binding:
         while True:
             try:
-                await ensure_consumer(broker, binding.consumer, self._parts.table)
+                if self._parts.restores:
+                    await ensure_consumer(broker, binding.consumer, self._parts.table)
                 return await binding.as_provisioned(broker)
+            except nats.js.errors.NotFoundError:
+                log.warning("waiting for its consumer", consumer=binding.consumer.durable, advice=NOT_PROVISIONED)
             except (BrokerUnavailableError, nats.errors.Error) as error:
                 log.warning("waiting for the broker", consumer=binding.consumer.durable, reason=str(error))
-                await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(RETRY_S)
 
     def _work(self, broker: Broker, telemetry: Telemetry, tasks: asyncio.TaskGroup) -> None:
         consumers = [binding.consumer for binding in self._parts.bindings]
-        watchdog = Watchdog(broker, consumers, self._parts.table, meter=telemetry.meter, interval_s=WATCH_INTERVAL_S)
+        watched = self._parts.table.consumers if self._parts.restores else ()
+        watchdog = Watchdog(broker, watched, self._parts.table, meter=telemetry.meter, interval_s=WATCH_INTERVAL_S)
         self._own(tasks, "watchdog", watchdog.run())
         if consumers:
             progress = self._progress()

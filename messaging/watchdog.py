@@ -28,7 +28,10 @@ log = structlog.get_logger(__name__)
 
 
 class Watchdog:
-    """Looks after the consumers of a worker, and keeps the broker's clock exact on the way."""
+    """Looks after consumers, and keeps the broker's clock exact on the way.
+
+    Only the keeper is given any: nobody else needs to be permitted to make consumers. Two keepers may look at once.
+    """
 
     def __init__(
         self,

@@ -97,7 +97,7 @@ def process_settings(broker_settings: BrokerSettings) -> ProcessSettings:
 @pytest.fixture
 def worker(process_settings: ProcessSettings, table: Topology) -> WorkerApp:
     """A worker without handlers; declare some, then `async with running(worker)`."""
-    return WorkerApp(process_settings, service="tested", table=table)
+    return WorkerApp(process_settings, service="tested", table=table, restores=True)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from contracts.errors import WaggleError
 from contracts.settings import AllSettings, BrokerSettings
 from contracts.settings_source import ConfigurationError
 from deploy.checkup.finding import Finding, fail, ok, warn
+from deploy.local.access import settings_of
 from deploy.local.addresses import RunningStack
 from deploy.local.layout import layout_of
 from deploy.local.nats_server import NatsServer, NatsServerError, find_binary
@@ -46,8 +47,11 @@ async def connection(settings: AllSettings) -> list[Finding]:
     if running is None and not named:
         return [ok("broker", "not running; `waggle up` starts one")]
     url = running.nats_url if running else settings.nats_url
+    shown = (
+        settings_of(running, layout_of(settings)) if running else BrokerSettings().model_copy(update={"nats_url": url})
+    )
     try:
-        async with _connected(BrokerSettings().model_copy(update={"nats_url": url})) as broker:
+        async with _connected(shown) as broker:
             return [
                 _version(broker, url),
                 _payload(broker),

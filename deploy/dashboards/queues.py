@@ -74,6 +74,7 @@ BROKER: Final = Dashboard(
                 graph("Time to answer", ("waggle_broker_latency_seconds", "broker"), unit="s", warning=0.5),
                 graph("API errors per second", ("rate(waggle_broker_api_errors_total[5m])", "errors"), unit="ops"),
                 graph("Storage", ("waggle_broker_storage_bytes", "used"), unit="bytes"),
+                graph("Not permitted, last 5 minutes", ("sum by (service, messaging_operation_name) (increase(waggle_broker_permissions_refused_total[5m]))", "{{service}} {{messaging_operation_name}}"), warning=1),
             ],
         ),
         Row(

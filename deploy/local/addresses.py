@@ -37,6 +37,8 @@ class RunningStack:
     """The programs that there are of each service, in their order, started or not; the broker is none of them."""
     host_prefix: str = ""
     """What stands before a program's name in the id of its instance."""
+    own_users: bool = False
+    """Whether the broker is the stack's own and lets in its users only: see `deploy.local.access`."""
 
     @classmethod
     def read(cls, layout: Layout) -> Self | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from contracts.gateway_settings import Auth
 from contracts.settings import AllSettings, BrokerSettings
 from deploy.local import ports
+from deploy.local.access import BrokerAccess
 from deploy.local.addresses import Addresses
 from deploy.local.capacity import most_replicas
 from deploy.local.errors import StackError
@@ -37,6 +38,7 @@ def assemble(
     layout = layout_of(settings)
     addresses = _addresses(settings, port=settings.gateway_port if port is None else port, nats_port=nats_port)
     own_broker = addresses.nats_port is not None
+    access = BrokerAccess(layout) if own_broker else None
     fleet = Fleet(
         drain_timeout_s=settings.drain_timeout_s,
         replicas=replicas or {},
@@ -46,15 +48,16 @@ def assemble(
         host_prefix="" if own_broker else f"{_host()}-",
         encoder_threads=settings.encoder_threads,
         recovery_key=(settings.recovery_key_file or layout.recovery_key).absolute(),
+        access=access.environments() if access else {},
     )
-    broker = BrokerSettings().model_copy(update={"nats_url": addresses.nats_url})
     return LocalStack(
         layout,
         fleet=fleet,
         addresses=addresses,
         environment=_environment(settings, layout, addresses),
+        access=access,
         provision=lambda: _prepare(
-            broker,
+            _broker_settings(access, addresses),
             connect_s,
             own_key=None if settings.recovery_key_file else layout.recovery_key,
             admin_key=layout.admin_key if settings.auth is Auth.KEYS else None,
@@ -97,6 +100,13 @@ def _environment(settings: AllSettings, layout: Layout, addresses: Addresses) ->
         "WAGGLE_GATEWAY_HOST": addresses.host,
         "WAGGLE_GATEWAY_PORT": str(addresses.gateway_port),
     }
+
+
+def _broker_settings(access: BrokerAccess | None, addresses: Addresses) -> BrokerSettings:
+    """For preparing the broker, as whoever may."""
+    if access is not None:
+        return access.settings(addresses.nats_url)
+    return BrokerSettings().model_copy(update={"nats_url": addresses.nats_url})
 
 
 def _broker_command(layout: Layout) -> tuple[str, ...]:

@@ -49,6 +49,11 @@ class Layout:
         return self.data_dir / "admin.key"
 
     @property
+    def nats_users(self) -> Path:
+        """Seeds with which the broker lets processes and commands in."""
+        return self.data_dir / "nats-users"
+
+    @property
     def lock(self) -> Path:
         return self.run / "lock"
 

@@ -52,7 +52,7 @@ class Group:
 @dataclass(frozen=True, kw_only=True)
 class Fleet:
     """Who runs in a stack. `replicas` of a service not named is one; `host_prefix` keeps instances of several hosts apart.
-    `recovery_key` is named to observer and operator only.
+    `recovery_key` is named to observer and operator only; `access` is what a process of a service shows the broker.
 
     Up to `most_replicas` of a service may be started later. They are declared from the beginning: a supervisor takes a program
     into a group only by stopping the whole group.
@@ -65,6 +65,7 @@ class Fleet:
     host_prefix: str = ""
     encoder_threads: int | None = None
     recovery_key: Path | None = None
+    access: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def groups(self) -> tuple[Group, ...]:
         """All groups in the order of their start."""
@@ -117,7 +118,7 @@ class Fleet:
     def _waggle(
         self, name: str, service: str, arguments: tuple[str, ...], *, stop_wait_s: float, spare: bool = False
     ) -> Program:
-        environment = {"WAGGLE_INSTANCE": f"{self.host_prefix}{name}"}
+        environment = {"WAGGLE_INSTANCE": f"{self.host_prefix}{name}", **self.access.get(service, {})}
         if threads := self._threads(service):
             environment["WAGGLE_ENCODER_THREADS"] = str(threads)
         if self.recovery_key is not None and service in {OBSERVER, OPERATOR}:

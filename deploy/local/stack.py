@@ -8,7 +8,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 
+from contracts.settings_source import variable
 from deploy.local import leftovers, ports
+from deploy.local.access import GIVEN, BrokerAccess
 from deploy.local.addresses import Addresses, RunningStack
 from deploy.local.errors import AlreadyRunningError, PortTakenError, StartError
 from deploy.local.layout import Layout
@@ -29,7 +31,8 @@ POLL_S = 0.05
 class LocalStack:
     """Starts and stops the processes of one data folder.
 
-    `environment` is what every process gets on top of ours. `provision` brings the broker's furniture about; it is
+    `environment` is what every process gets on top of ours. `access` makes the users of a broker of its own: none where it is
+    somebody else's. `provision` brings the broker's furniture about; it is
     called once the broker answers, before any worker starts. `logs` are those of this run.
     """
 
@@ -41,6 +44,7 @@ class LocalStack:
         addresses: Addresses,
         environment: Mapping[str, str],
         provision: Callable[[], None],
+        access: BrokerAccess | None = None,
     ) -> None:
         self.layout = layout
         self.fleet = fleet
@@ -48,6 +52,7 @@ class LocalStack:
         self.environment = environment
         self.logs = RunLogs(layout)
         self.provision = provision
+        self.access = access
         self._supervisor = Supervisor(layout)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -115,7 +120,8 @@ class LocalStack:
 
     def _write_files(self) -> None:
         if self.addresses.nats_port is not None:
-            NatsServer(self.layout.nats, port=self.addresses.nats_port).write_config()
+            known = self.access.prepare() if self.access else ""
+            NatsServer(self.layout.nats, port=self.addresses.nats_port, extra_config=known).write_config()
         text = configuration(self.layout, self.fleet.groups())
         self.layout.supervisor_config.write_text(text, encoding="utf-8")
         RunningStack(
@@ -124,6 +130,7 @@ class LocalStack:
             expected=self.fleet.expected(),
             slots=self.fleet.slots(),
             host_prefix=self.fleet.host_prefix,
+            own_users=self.access is not None,
         ).write(self.layout)
 
     def _start_in_order(self, on_step: Callable[[str], None]) -> None:
@@ -151,7 +158,7 @@ class LocalStack:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **self.environment},
+                env={**self._inherited(), **self.environment},
                 start_new_session=True,  # Ctrl-C is for us: we stop the others in order
             )
         for _ in _polling(SUPERVISOR_START_S):
@@ -160,6 +167,11 @@ class LocalStack:
             if self._process.poll() is not None:
                 break
         raise StartError("The supervisor did not start.", log=self.logs.tail("supervisord"))
+
+    def _inherited(self) -> dict[str, str]:
+        """Our environment without what is shown another broker than our own."""
+        foreign = set() if self.access is None else {variable(name) for name in GIVEN}
+        return {name: value for name, value in os.environ.items() if name not in foreign}
 
     def _await_broker(self) -> None:
         for _ in _polling(BROKER_START_S):

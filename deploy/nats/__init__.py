@@ -1,1 +1,1 @@
-"""What the users of a NATS server of your own may do."""
+"""Who may do what on the NATS server that Waggle's processes share, and the server's configuration that says so."""

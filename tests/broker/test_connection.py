@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import nats.errors
-import nkeys  # type: ignore[import-untyped] # it ships none
+import nkeys
 import pytest
 
 from contracts import subjects, topology

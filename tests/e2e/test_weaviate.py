@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.access import environment_of
 from tests.e2e.waggle import LIGHT, Waggle
 from tests.support.weaviate_site import WeaviateSite
 
@@ -62,6 +63,6 @@ def test_documents_are_found_answered_from_replaced_and_deleted(
 
 def test_a_worker_with_a_wrong_key_says_so(waggle: Waggle, weaviate_site: WeaviateSite, collection: str) -> None:
     wrong = weaviate_site.environment(collection) | {"WAGGLE_WEAVIATE_API_KEY": "wrong"}
-    wrong |= {"WAGGLE_NATS_URL": waggle.nats_url}
+    wrong |= {"WAGGLE_NATS_URL": waggle.nats_url, **environment_of(waggle.data_dir, "embed")}
     ran = Waggle(data_dir=waggle.data_dir, settings=wrong)("worker", "embed", code=2)
     assert "WAGGLE_WEAVIATE_API_KEY" in ran.stdout + ran.stderr

@@ -16,8 +16,9 @@ import psutil
 from contracts.gateway_settings import Auth
 from contracts.health import FACT_LEADS, Heartbeat, ProcessState
 from contracts.platforms import Instance
-from contracts.settings import AllSettings, BrokerSettings
+from contracts.settings import AllSettings
 from deploy.local import ports
+from deploy.local.access import admin_of
 from deploy.local.assembly import assemble
 from deploy.local.errors import StartError
 from deploy.local.readiness import watch
@@ -151,7 +152,7 @@ async def running(setup: Setup, *, seed: random.Random, scale: Scale) -> AsyncIt
             opened.push_async_callback(asyncio.to_thread, stack.stop)
             await asyncio.to_thread(_start, stack)
             broker = await Broker.connect(
-                BrokerSettings(nats_url=stack.addresses.nats_url), name="campaign", on_closed=lambda: None
+                admin_of(stack.layout.data_dir, stack.addresses.nats_url), name="campaign", on_closed=lambda: None
             )
             opened.push_async_callback(broker.close)
             fleet, books = FleetView(broker), Books()
@@ -223,6 +224,7 @@ def _stack(
         addresses=usual.addresses,
         environment={**usual.environment, **environment},
         provision=usual.provision,
+        access=usual.access,
     )
 
 

@@ -27,12 +27,12 @@ def build(
     table: topology.Topology | None = None,
     rhythm: Rhythm = Rhythm(),  # noqa: B008 (frozen)
 ) -> WorkerApp:
-    """A keeper that ends queries at their deadlines and messages that ran out of deliveries, and puts right what does not
-    fit together.
+    """A keeper that ends queries at their deadlines and messages that ran out of deliveries, restores streams and consumers
+    that were lost, and puts right what does not fit together.
 
     `table` is the topology where it is not the usual one, `rhythm` that of the reconciler.
     """
-    app = WorkerApp(settings, service=SERVICE, table=table)
+    app = WorkerApp(settings, service=SERVICE, table=table, restores=True)
 
     parts = Parts(app, table or topology.Topology(), rhythm)
     app.on_startup(parts.start)

@@ -2,11 +2,13 @@
 //
 //   node ask.mjs "How often is the varroa count taken?"
 //
-// Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default").
+// Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default"), and where the broker has users
+// WAGGLE_NATS_NKEY_SEED (the file of asker-<tenant>) and WAGGLE_NATS_INBOX_PREFIX (_INBOX_asker-<tenant>).
 // Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there.
 
 import { randomUUID } from "node:crypto";
-import { connect, headers, JSONCodec } from "nats";
+import { readFileSync } from "node:fs";
+import { connect, headers, JSONCodec, nkeyAuthenticator } from "nats";
 
 const BUDGET_MS = 30_000;
 const GRACE_MS = 5_000;
@@ -61,6 +63,14 @@ async function publish(connection, tenant, queryId, query) {
   await connection.jetstream().publish(`rag.query.requests.${tenant}`, codec.encode(request), { headers: head });
 }
 
+/** What the broker is shown to be let in; nothing where it lets in anybody. */
+function identity() {
+  const seed = process.env.WAGGLE_NATS_NKEY_SEED;
+  const shown = seed ? { authenticator: nkeyAuthenticator(readFileSync(seed)) } : {};
+  const inboxPrefix = process.env.WAGGLE_NATS_INBOX_PREFIX;
+  return inboxPrefix ? { ...shown, inboxPrefix } : shown;
+}
+
 function show(completed, shown) {
   console.log(completed.answer === shown ? "" : `\n\n${completed.answer}`);
   for (const citation of completed.citations) {
@@ -79,7 +89,7 @@ async function main() {
   const servers = (process.env.WAGGLE_NATS_URL ?? "nats://127.0.0.1:4222").split(",");
   let connection;
   try {
-    connection = await connect({ servers, name: "waggle-node-client" });
+    connection = await connect({ servers, name: "waggle-node-client", ...identity() });
   } catch (error) {
     console.error(`cannot reach the broker of WAGGLE_NATS_URL: ${error.message}`);
     return 3;

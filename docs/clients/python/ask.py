@@ -2,7 +2,8 @@
 
     python ask.py "How often is the varroa count taken?"
 
-Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default").
+Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default"), and where the broker has users
+WAGGLE_NATS_NKEY_SEED (the file of asker-<tenant>) and WAGGLE_NATS_INBOX_PREFIX (_INBOX_asker-<tenant>).
 Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there.
 """
 
@@ -81,7 +82,13 @@ async def main() -> int:
     servers = os.environ.get("WAGGLE_NATS_URL", "nats://127.0.0.1:4222").split(",")
     try:
         async with asyncio.timeout(CONNECT_S):
-            connection = await nats.connect(servers=servers, name="waggle-python-client", error_cb=ignored)
+            connection = await nats.connect(
+                servers=servers,
+                name="waggle-python-client",
+                error_cb=ignored,
+                nkeys_seed=os.environ.get("WAGGLE_NATS_NKEY_SEED"),
+                inbox_prefix=os.environ.get("WAGGLE_NATS_INBOX_PREFIX", "_INBOX"),
+            )
     except (TimeoutError, OSError, nats.errors.Error) as error:
         print(f"cannot reach the broker of WAGGLE_NATS_URL: {str(error) or type(error).__name__}", file=sys.stderr)
         return 3

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.access import TENANT
+from deploy.local.layout import Layout
+from deploy.nats.users import asker
 from tests.e2e.waggle import Waggle
 
 pytestmark = pytest.mark.timeout(1500)
@@ -59,9 +62,19 @@ def run(
     return done
 
 
+def shown(waggle: Waggle) -> Mapping[str, str]:
+    """Where the broker is, and as whom its programs ask."""
+    user = asker(TENANT)
+    return {
+        "WAGGLE_NATS_URL": waggle.nats_url,
+        "WAGGLE_NATS_NKEY_SEED": str(Layout(waggle.data_dir).nats_users / f"{user.name}.nk"),
+        "WAGGLE_NATS_INBOX_PREFIX": user.inbox,
+    }
+
+
 def test_the_python_client_prints_a_cited_answer(waggle: Waggle, ferry: None) -> None:
     command = [sys.executable, "ask.py", QUESTION]
-    said = run(command, folder=CLIENTS / "python", environment={"WAGGLE_NATS_URL": waggle.nats_url}).stdout
+    said = run(command, folder=CLIENTS / "python", environment=shown(waggle)).stdout
 
     assert said.split("[1] ferry.txt")[0].count("twenty past seven") == 1
     assert "[1] ferry.txt" in said
@@ -69,7 +82,7 @@ def test_the_python_client_prints_a_cited_answer(waggle: Waggle, ferry: None) ->
 
 def test_the_node_client_prints_a_cited_answer(waggle: Waggle, ferry: None, node_client: Path) -> None:
     command = ["node", "ask.mjs", QUESTION]
-    said = run(command, folder=node_client, environment={"WAGGLE_NATS_URL": waggle.nats_url}).stdout
+    said = run(command, folder=node_client, environment=shown(waggle)).stdout
 
     assert said.split("[1] ferry.txt")[0].count("twenty past seven") == 1
     assert "[1] ferry.txt" in said

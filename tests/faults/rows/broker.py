@@ -113,7 +113,7 @@ class BrokerBeforeAck(Row):
 class LostConsumers(Row):
     name = "consumers deleted"
     fault = "every consumer of the workers is deleted on the server, under load"
-    passes = "restored by the workers themselves; 0 lost, 0 doubled"
+    passes = "restored by the keeper; 0 lost, 0 doubled"
 
     async def run(self, trial: Trial) -> Outcome:
         outcome = Outcome()

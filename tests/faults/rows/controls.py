@@ -111,12 +111,12 @@ class NoReconciler(Control):
 
 class NoWatchdog(Control):
     name = "control: no watchdog"
-    fault = "the ingest consumer is deleted on the server, and its worker does not look after it"
+    fault = "the ingest consumer is deleted on the server, and no keeper looks after it"
     passes = "the oracle sees the document hang"
     sees = "lost"
 
     async def run(self, trial: Trial) -> Outcome:
-        async with running(seed=trial.seed, scale=trial.scale, manners={"ingest": ("no_watchdog",)}) as stack:
+        async with running(seed=trial.seed, scale=trial.scale, manners={"keeper": ("no_watchdog",)}) as stack:
             await stack.broker.js.delete_consumer(topology.INGEST.name, topology.INGEST_WORKERS.durable)
             await Workload(stack).submit()
             return Outcome(verdict=await stack.examine(settle_s=SETTLE_S))
