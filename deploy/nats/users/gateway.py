@@ -13,9 +13,11 @@ from contracts.topology import (
     GENERATE_STABLE_WORKERS,
     INGEST_WORKERS,
     LEASES,
+    LIMITS,
     OPS,
     QUERY_WORKERS,
     SILENCES,
+    TENANTS,
 )
 from deploy.nats.grants import asks, hears, process, publishes, purges, reads, writes
 from deploy.nats.user import User
@@ -65,6 +67,12 @@ GATEWAY = User(
         writes(APIKEYS, "key.*", "used.*", why="Keys that are made, revoked, used."),
         purges(APIKEYS, why="Keys that are over."),
         hears(f"$KV.{APIKEYS.name}.key.*", why="Keys, as they are revoked."),
+        reads(TENANTS, why="What is agreed with tenants."),
+        writes(TENANTS, "*", why="What people agree with a tenant."),
+        purges(TENANTS, why="What is agreed no more."),
+        hears(f"$KV.{TENANTS.name}.*", why="What is agreed with tenants, as it changes."),
+        reads(LIMITS, why="How many requests were let in."),
+        writes(LIMITS, "key.*", "tenant.*", "address.*", why="How many requests were let in."),
         *CONFIGURED,
         writes(CONFIG, "runtime.>", "rules.*", "recovery.pause", why="What people set: values, rules, a pause."),
         purges(CONFIG, why="Rules that were removed, revisions that are too old."),
