@@ -90,7 +90,7 @@ async def test_the_fleet_shows_every_process_and_the_gateway_itself(gateway, nat
 async def test_openapi_describes_every_route_with_examples(gateway):
     document = (await gateway.http.get("/openapi.json")).json()
     assert set(document["paths"]) == {
-        "/v1/documents", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
+        "/v1/documents", "/v1/documents/url", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
         "/v1/documents/{document_id}/text", "/v1/documents/{document_id}/content", "/v1/query",
         "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
         "/metrics", "/v1/dlq", "/v1/dlq/replay", "/v1/dlq/{letter_id}", "/v1/dlq/{letter_id}/replay",
