@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from contracts.errors import WaggleError
 from contracts.networks import parse_networks
 from contracts.sources import UrlSource
 from contracts.url_settings import UrlIngestion, parse_hosts
@@ -44,7 +45,12 @@ async def server() -> AsyncIterator[SourceServer]:
 @asynccontextmanager
 async def fetcher(server: SourceServer, **options: Any) -> AsyncIterator[Fetcher]:
     """One that may fetch from that server, and from nowhere else."""
-    defaults = {"timeout_s": PATIENT_S, "at_once": 2, "trust": ssl.create_default_context}
+    defaults: dict[str, Any] = {
+        "max_bytes": LIMIT,
+        "timeout_s": PATIENT_S,
+        "at_once": 2,
+        "trust": ssl.create_default_context,
+    }
     fetcher = Fetcher(
         Permission(UrlIngestion.LISTED, parse_hosts(f"127.0.0.1:{server.port}")),
         PublicAddresses(parse_networks("127.0.0.1/32")),
@@ -72,7 +78,7 @@ async def read(
         return bytes(body), fetched.name, fetched.source
 
 
-async def refusal(server: SourceServer, url: str, **options: Any) -> FetchError | UploadTooLargeError:
+async def refusal(server: SourceServer, url: str, **options: Any) -> WaggleError:
     with pytest.raises((FetchError, UploadTooLargeError)) as raised:
         await read(server, url, **options)
     return raised.value

@@ -157,7 +157,7 @@ async def test_a_redirect_is_judged_as_the_first_url_is(
 ) -> None:
     async def redirecting(self: object, request: httpx.Request) -> httpx.Response:
         assert request.url.host == "203.0.114.1", f"it connects to {request.url.host}"
-        return httpx.Response(302, headers={"Location": f"http://{host}:{listener.port}/".encode()}, request=request)
+        return httpx.Response(302, headers={b"Location": f"http://{host}:{listener.port}/".encode()}, request=request)
 
     monkeypatch.setattr("httpx.AsyncHTTPTransport.handle_async_request", redirecting)
     monkeypatch.setitem(NAMES, "outside.example", ["203.0.114.1"])

@@ -40,13 +40,17 @@ def xlsx(parts: Mapping[str, bytes]) -> bytes:
     return _with_parts(files.workbook({"Bees": [["dance", "sing"], [1, 2]]}), parts)
 
 
-MAIN_PARTS = {docx: "word/document.xml", pptx: "ppt/slides/slide1.xml", xlsx: "xl/worksheets/sheet1.xml"}
+MAIN_PARTS: dict[Office, str] = {
+    docx: "word/document.xml",
+    pptx: "ppt/slides/slide1.xml",
+    xlsx: "xl/worksheets/sheet1.xml",
+}
 """Where the text of each kind stands."""
 
 
 def text_part(kind: Office, text: str, *, doctype: str = "") -> bytes:
     """The main part of an Office file of that kind, with `text` as it is in XML."""
-    body = {
+    bodies: dict[Office, str] = {
         docx: '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body><w:p><w:r><w:t>{}</w:t>'
         "</w:r></w:p></w:body></w:document>",
         pptx: '<p:sld xmlns:p="http://schemas.openxmlformats.org/presentationml/2006/main" xmlns:a="http://schemas.openxmlformats.org/'
@@ -55,8 +59,8 @@ def text_part(kind: Office, text: str, *, doctype: str = "") -> bytes:
         "</a:r></a:p></p:txBody></p:sp></p:spTree></p:cSld></p:sld>",
         xlsx: '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData><row r="1"><c r="A1" '
         't="inlineStr"><is><t>{}</t></is></c></row></sheetData></worksheet>',
-    }[kind]
-    return f'<?xml version="1.0"?>{doctype}{body.format(text)}'.encode()
+    }
+    return f'<?xml version="1.0"?>{doctype}{bodies[kind].format(text)}'.encode()
 
 
 def laughs() -> str:
