@@ -213,3 +213,13 @@ async def test_public_means_public_and_the_message_names_no_address(nats_server,
 async def test_what_is_no_submission_is_refused(gateway, body):
     response = await gateway.http.post("/v1/documents/url", json=body)
     assert (response.status_code, response.json()["code"]) == (422, "invalid_request")
+
+
+async def test_a_tenant_has_no_more_room_for_what_is_fetched_than_for_what_is_sent(nats_server, broker, server):
+    async with fetching_gateway(nats_server.url, server, tenant_max_bytes=1000) as gateway:
+        assert (await submit(gateway, server.put("/large", b"x" * 2000), status=403))["code"] == "quota_exceeded"
+        assert (await submit(gateway, server.put("/long", b"x" * 2000, length=None), status=403))[
+            "code"
+        ] == "quota_exceeded"
+        await submit(gateway, server.put("/small", b"x" * 900))
+        assert await Storage(broker).count("KV_documents", ">") == 1

@@ -46,7 +46,6 @@ async def server() -> AsyncIterator[SourceServer]:
 async def fetcher(server: SourceServer, **options: Any) -> AsyncIterator[Fetcher]:
     """One that may fetch from that server, and from nowhere else."""
     defaults: dict[str, Any] = {
-        "max_bytes": LIMIT,
         "timeout_s": PATIENT_S,
         "at_once": 2,
         "trust": ssl.create_default_context,
