@@ -31,7 +31,7 @@ from contracts.recovery_views import PauseView, RecoveriesView, RecoveryPlanView
 
 __all__ = ["GatewayClient", "GatewayError", "UnreachableError"]
 
-UPLOAD_S = 300.0
+UPLOAD_S = 330.0
 ANSWER_SLACK_S = 10.0
 """On top of a question's own deadline, after which the gateway has to have answered."""
 
@@ -62,6 +62,12 @@ class GatewayClient(GatewayHttp):
     async def submit_text(self, text: str, *, name: str, document_id: str | None = None) -> Uploaded:
         body = {"name": name, "text": text, **({"document_id": document_id} if document_id else {})}
         return self.read(Uploaded, (await self.request("POST", "/v1/documents", json=body)).json())
+
+    async def submit_url(self, url: str, *, document_id: str, metadata: Mapping[str, str] | None = None) -> Uploaded:
+        """Have the gateway fetch a document; it answers when it has all of it."""
+        body = {"url": url, "document_id": document_id, **({"metadata": metadata} if metadata else {})}
+        timeout = httpx.Timeout(UPLOAD_S, connect=CONNECT_S)
+        return self.read(Uploaded, (await self.request("POST", "/v1/documents/url", json=body, timeout=timeout)).json())
 
     async def document(self, document_id: str) -> Document:
         return self.read(Document, (await self.request("GET", f"/v1/documents/{document_id}")).json())

@@ -42,6 +42,7 @@ def _examine(settings: AllSettings) -> Iterator[Finding]:
     yield host.python()
     yield host.memory()
     yield host.disk(settings)
+    yield host.parser()
     yield broker.program(settings)
     yield from asyncio.run(broker.connection(settings))
     yield broker.sync_interval(settings)

@@ -1,4 +1,4 @@
-"""`waggle ingest`: files, folders and globs into searchable documents."""
+"""`waggle ingest`: files, folders, globs and URLs into searchable documents."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
+import httpx
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
@@ -14,16 +15,20 @@ from rich.text import Text
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, counted, messages, print_json
 from cli.target import gateway
-from cli.uploading.files import FileSource, find
+from cli.uploading.files import FileSource, Source, find
 from cli.uploading.patience import quiet_retries
 from cli.uploading.submission import Outcome, Submission
+from cli.uploading.urls import UrlSource, is_url
 
 app = typer.Typer()
 
 
 @app.command()
 def ingest(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders, or globs in quotes.")],
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Files, folders, globs in quotes, or URLs for the gateway to fetch."),
+    ],
     metadata: Annotated[list[str] | None, typer.Option("--metadata", "-m", help="KEY=VALUE, repeatable.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Glob of files to leave out, repeatable.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until every document can be found.")] = True,
@@ -32,7 +37,7 @@ def ingest(
 ) -> None:
     """Submit documents and wait until each is ready or has failed.
 
-    A file that is submitted again, changed, becomes a new version of its document; unchanged, nothing is redone. Exit
+    URLs are fetched by the gateway, where WAGGLE_URL_INGESTION allows it. A file that is submitted again, changed, becomes a new version of its document; unchanged, nothing is redone. Exit
     code 1 when any has failed.
     """
     quiet_retries()
@@ -49,7 +54,7 @@ def ingest(
             style="yellow",
         )
         raise
-    _summarise(sources, outcomes, as_json=as_json)
+    _summarise(outcomes, as_json=as_json)
     raise typer.Exit(Exit.OK if all(o.good for o in outcomes) else Exit.FAILED)
 
 
@@ -76,7 +81,7 @@ def progress(total: int, *, quiet: bool = False) -> Iterator[Show]:
 
 
 async def _run(
-    sources: list[FileSource],
+    sources: list[Source],
     *,
     metadata: dict[str, str],
     wait: bool,
@@ -92,10 +97,14 @@ async def _run(
         ).run()
 
 
-def _sources(paths: list[str], exclude: list[str]) -> list[FileSource]:
+def _sources(paths: list[str], exclude: list[str]) -> list[Source]:
     try:
-        sources = find(paths, exclude=exclude)
-    except FileNotFoundError as error:
+        urls = [UrlSource.of(path) for path in filter(is_url, paths)]
+        sources: list[Source] = [
+            *dict.fromkeys(urls),
+            *find([path for path in paths if not is_url(path)], exclude=exclude),
+        ]
+    except (FileNotFoundError, httpx.InvalidURL) as error:
         raise CommandError(str(error), code=Exit.USAGE) from error
     if not sources:
         raise CommandError("no file is left to submit", hint="--exclude leaves all of them out.", code=Exit.USAGE)
@@ -126,10 +135,9 @@ def _line(outcome: Outcome) -> Text:
     )
 
 
-def _summarise(sources: list[FileSource], outcomes: list[Outcome], *, as_json: bool) -> None:
+def _summarise(outcomes: list[Outcome], *, as_json: bool) -> None:
     if as_json:
-        paths = {source.document_id: str(source.path) for source in sources}
-        print_json({"items": [{"path": paths[o.source.document_id], **_plain(o)} for o in outcomes]})
+        print_json({"items": [{**_place(outcome.source), **_plain(outcome)} for outcome in outcomes]})
         return
     bad = [outcome for outcome in outcomes if not outcome.good]
     good = len(outcomes) - len(bad)
@@ -137,6 +145,10 @@ def _summarise(sources: list[FileSource], outcomes: list[Outcome], *, as_json: b
     console().print(
         f"{good} of {counted(len(outcomes), 'document')} {'is' if 1 in (good, len(outcomes)) else 'are'} fine{rest}"
     )
+
+
+def _place(source: Source) -> dict[str, str]:
+    return {"path": str(source.path)} if isinstance(source, FileSource) else {"url": source.name}
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

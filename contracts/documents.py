@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 from contracts.errors import Code
 from contracts.identifiers import ANONYMOUS, DEFAULT_TENANT, Token
 from contracts.message import Message, Value
+from contracts.sources import UrlSource
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
@@ -88,6 +89,8 @@ class Generation(Value):
     media_type: str | None = None
     metadata: Metadata = Field(default_factory=dict, max_length=MAX_METADATA_PAIRS)
     principal: str = ANONYMOUS
+    source: UrlSource | None = Field(default=None, exclude_if=lambda source: source is None)
+    """Where its content was fetched from. Left out where there is none: releases before it can read the record then."""
     submitted_at: AwareDatetime
     updated_at: AwareDatetime
     plan: Plan | None = None

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from contracts.limit_settings import LimitSettings
 from contracts.process_settings import ProcessSettings
 from contracts.token_settings import TokenSettings
+from contracts.url_settings import UrlSettings
 
 MaxPendingDocuments = Annotated[int, Field(ge=1)]
 
@@ -40,7 +41,7 @@ def _are_origins(text: str) -> str:
     return text
 
 
-class GatewaySettings(LimitSettings, TokenSettings, ProcessSettings):
+class GatewaySettings(UrlSettings, LimitSettings, TokenSettings, ProcessSettings):
     """The HTTP gateway."""
 
     auth: Auth = Field(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from contracts.networks import Network, parse_networks
 from contracts.settings_source import Settings
-
-Network = IPv4Network | IPv6Network
 
 
 class NotificationSettings(Settings):
@@ -35,15 +33,3 @@ class NotificationSettings(Settings):
     @property
     def allowed_networks(self) -> tuple[Network, ...]:
         return parse_networks(self.notify_allowed_networks)
-
-
-def parse_networks(text: str) -> tuple[Network, ...]:
-    """Networks as `10.0.0.0/8,fd00::/8`. Raises `ValueError` that names the one that is none."""
-    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
-
-
-def _network(text: str) -> Network:
-    try:
-        return ip_network(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a network: {error}") from error

@@ -36,6 +36,7 @@ from gateway import (
     silences,
     tenants,
     uploads,
+    url_documents,
 )
 from gateway.backend import SERVICE, Link, connected
 from gateway.concurrency import InHand
@@ -58,6 +59,7 @@ ROUTES = (
     queries,
     openai_api,
     uploads,
+    url_documents,
     documents,
     contents,
     progress,

@@ -24,6 +24,7 @@ from gateway.asking import Asking
 from gateway.bodies import JsonBodies
 from gateway.drain import Drain
 from gateway.feed import DocumentFeed
+from gateway.fetching import Fetcher, Permission
 from gateway.identity import Identity
 from gateway.limits import Limits
 from gateway.notices import Abandoned, DocumentFacts
@@ -56,6 +57,7 @@ from messaging.submissions import Submissions
 from messaging.tenants import TenantBook, TenantRegister
 from messaging.terminals import Terminals
 from messaging.uploads import Uploads
+from observability.outgoing import PublicAddresses
 from observability.telemetry import Telemetry
 
 SERVICE = "gateway"
@@ -75,6 +77,7 @@ class Backend:
     batches: FinishedBatches
     uploads: Uploads
     submissions: Submissions
+    fetcher: Fetcher
     queries: Queries
     terminals: Terminals
     reader: AnswerReader
@@ -152,6 +155,7 @@ async def connected(
         finally:
             await backend.submissions.close()
             await backend.uploads.close()
+            await backend.fetcher.close()
             await backend.readmodel.close()
 
 
@@ -182,6 +186,15 @@ class _Heartbeats:
         """By which revision of the configuration it works."""
         self._facts[FACT_CONFIG_REVISION] = str(revision)
         await self._publisher.publish()
+
+
+def _fetcher(settings: GatewaySettings, limits: Limits) -> Fetcher:
+    return Fetcher(
+        Permission.of(settings),
+        PublicAddresses(settings.url_networks, threads=limits.fetches_at_once),
+        timeout_s=settings.url_timeout_s,
+        at_once=limits.fetches_at_once,
+    )
 
 
 def _assembled(
@@ -218,6 +231,7 @@ def _assembled(
         batches=FinishedBatches(broker, storage=storage),
         uploads=uploads,
         submissions=submissions,
+        fetcher=_fetcher(settings, limits),
         queries=queries,
         terminals=terminals,
         reader=reader,

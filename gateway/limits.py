@@ -18,6 +18,8 @@ class Limits:
 
     upload_max_bytes: int = 100 * MiB
     files_per_request: int = 1000
+    fields_per_request: int = 16
+    fetches_at_once: int = 16
     field_bytes: int = 64 * KiB
     query_bytes: int = 64 * KiB
     conversation_bytes: int = 1 * MiB

@@ -23,6 +23,7 @@ _MEANING = {
     422: "Readable, but not what this route takes; `errors` names the fields.",
     429: "Too much waits already: nothing was accepted, come back after Retry-After.",
     500: "It failed, and would fail again.",
+    502: "Whose answer was needed failed, or cannot be reached. Nothing was accepted.",
     503: "Not now; `Retry-After` says when to try again. Nothing was accepted.",
     504: "No answer by the deadline.",
 }

@@ -21,6 +21,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.errors import TransientError
+from gateway.fetching.errors import (
+    FetchError,
+    SourceFailedError,
+    SourceTooSlowError,
+    TooManyFetchesError,
+    UrlRefusedError,
+)
 from gateway.openai_api import errors as openai_errors
 from messaging.errors import BrokerFullError, MessageTooLargeError
 
@@ -52,6 +59,10 @@ class ProblemCode(StrEnum):
     TOO_MANY = "too_many_requests"
     UNAVAILABLE = "temporarily_unavailable"
     STORAGE_FULL = "storage_full"
+    URL_REFUSED = "url_not_allowed"
+    SOURCE_REFUSED = "source_refused"
+    SOURCE_FAILED = "source_unavailable"
+    SOURCE_SLOW = "source_timeout"
     INTERNAL = "internal_error"
     HTTP = "http_error"
 
@@ -188,6 +199,21 @@ def of_transient(error: TransientError) -> Problem:
     if isinstance(error, BrokerFullError):
         problem.code = ProblemCode.STORAGE_FULL
     return problem
+
+
+def of_fetching(error: FetchError) -> Problem:
+    """A document that was not fetched: 422 where asking again does not help, else 502, 503 or 504."""
+    match error:
+        case UrlRefusedError():
+            return Problem(422, ProblemCode.URL_REFUSED, str(error))
+        case SourceTooSlowError():
+            return Problem(504, ProblemCode.SOURCE_SLOW, str(error))
+        case SourceFailedError():
+            return Problem(502, ProblemCode.SOURCE_FAILED, str(error))
+        case TooManyFetchesError():
+            return unavailable(str(error))
+        case _:
+            return Problem(422, ProblemCode.SOURCE_REFUSED, str(error))
 
 
 def of_validation(error: ValidationError) -> Problem:

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from contracts.documents import MAX_METADATA_PAIRS, DocumentRecord, DocumentState, Metadata
 from contracts.identifiers import Token
+from contracts.sources import SourceUrl, UrlSource
 
 Name = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=512, pattern=r"^[^\x00-\x1f\x7f]+$")
@@ -38,6 +39,21 @@ class DocumentText(Wire):
     document_id: Token | None = None
 
 
+class DocumentUrl(Wire):
+    """A document to be fetched. Without a `document_id` it is the same document each time for the same URL."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "https://docs.example.org/handbook.pdf", "metadata": {"topic": "bees"}}]
+        }
+    )
+
+    url: SourceUrl
+    name: Name | None = None
+    metadata: Metadata = Field(default_factory=dict, max_length=MAX_METADATA_PAIRS)
+    document_id: Token | None = None
+
+
 class Accepted(Wire):
     """A submission that is stored and will end `ready`, `failed`, `superseded` or `deleted`."""
 
@@ -47,6 +63,16 @@ class Accepted(Wire):
     state: DocumentState
     unchanged: bool = False
     """True when this very content was there already: nothing is redone."""
+
+    @classmethod
+    def of(cls, record: DocumentRecord, *, name: str, unchanged: bool = False) -> Self:
+        return cls(
+            document_id=record.document_id,
+            name=name,
+            version=record.latest.version,
+            state=record.state,
+            unchanged=unchanged,
+        )
 
 
 class Refused(Wire):
@@ -67,6 +93,18 @@ class FailureView(Wire):
     message: str
 
 
+class SourceView(Wire):
+    """Where a document was fetched from, and what its server said of its version."""
+
+    url: str
+    etag: str | None
+    last_modified: str | None
+
+    @classmethod
+    def of(cls, source: UrlSource) -> Self:
+        return cls(url=source.url, etag=source.etag, last_modified=source.last_modified)
+
+
 class DocumentView(Wire):
     """A document: its latest submission, and which version searches see."""
 
@@ -79,6 +117,7 @@ class DocumentView(Wire):
     media_type: str | None
     sha256: str
     metadata: Metadata
+    source: SourceView | None
     pages: int | None
     chunks: int | None
     characters: int | None
@@ -100,6 +139,7 @@ class DocumentView(Wire):
             media_type=latest.media_type,
             sha256=latest.sha256,
             metadata=latest.metadata,
+            source=SourceView.of(latest.source) if latest.source else None,
             pages=plan.pages if plan else None,
             chunks=plan.chunks if plan else None,
             characters=plan.characters if plan else None,

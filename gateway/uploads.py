@@ -84,6 +84,7 @@ class _Upload:
         self._items: list[Accepted | Refused] = []
         self._problems: list[Problem] = []
         self._current = ""
+        self._fields_read = 0
 
     async def run(self) -> Response:
         try:
@@ -108,6 +109,9 @@ class _Upload:
     async def _take_field(self, part: Part) -> None:
         if self._items:
             raise problems.invalid(f"The form field {part.head.field!r} must come before the files.")
+        self._fields_read += 1
+        if self._fields_read > self._limits.fields_per_request:
+            raise problems.too_large(f"At most {self._limits.fields_per_request} form fields in one request.")
         value = await part.text(at_most=self._limits.field_bytes)
         if part.head.field == "metadata":
             self._fields.metadata = _parsed(METADATA, value, "metadata", json=True)
@@ -176,14 +180,7 @@ async def _submit(
             content=content,
             max_bytes=max_bytes,
         )
-    record = submitted.record
-    return Accepted(
-        document_id=record.document_id,
-        name=name,
-        version=record.latest.version,
-        state=record.state,
-        unchanged=submitted.unchanged,
-    )
+    return Accepted.of(submitted.record, name=name, unchanged=submitted.unchanged)
 
 
 def _parsed(adapter: TypeAdapter[Value], value: str, what: str, *, json: bool = False) -> Value:

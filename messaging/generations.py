@@ -22,6 +22,7 @@ from contracts.documents import (
 from contracts.errors import PermanentError
 from contracts.identifiers import ANONYMOUS
 from contracts.queries import READ_ON_S
+from contracts.sources import UrlSource
 
 HISTORY = 8
 """How many generations a record remembers beside the visible and the pending one."""
@@ -62,18 +63,20 @@ class Submission:
     size_bytes: int
     metadata: Metadata = field(default_factory=dict)
     principal: str = ANONYMOUS
+    source: UrlSource | None = None
 
 
-def same_run(record: DocumentRecord | None, submission: Submission) -> Generation | None:
-    """The latest generation if it says what the submission says and need not be run again, else None.
-
-    It is either on its way or searchable. An older visible generation does not count: the latest submission wins.
-    """
+def current(record: DocumentRecord | None) -> Generation | None:
+    """The latest generation if it is on its way or searchable, else None. An older visible one does not count."""
     if record is None or record.deleted:
         return None
     latest = record.latest
-    current = latest.generation in (record.visible_generation, record.pending_generation)
-    return latest if current and _content(latest) == _content(submission) else None
+    return latest if latest.generation in (record.visible_generation, record.pending_generation) else None
+
+
+def same_run(record: DocumentRecord | None, submission: Submission) -> Generation | None:
+    """The current generation if it says what the submission says."""
+    return latest if (latest := current(record)) and _content(latest) == _content(submission) else None
 
 
 def submitted(record: DocumentRecord | None, submission: Submission, *, now: datetime) -> DocumentRecord:
@@ -236,6 +239,7 @@ def _first(submission: Submission, *, version: int, now: datetime) -> Generation
         size_bytes=submission.size_bytes,
         metadata=submission.metadata,
         principal=submission.principal,
+        source=submission.source,
         submitted_at=now,
         updated_at=now,
     )

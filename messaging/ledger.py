@@ -16,6 +16,7 @@ from contracts import topology
 from contracts.documents import DocumentRecord, Failure, Metadata, Plan
 from contracts.errors import TransientError
 from contracts.identifiers import ANONYMOUS
+from contracts.sources import UrlSource
 from messaging import generations, succession
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
@@ -100,6 +101,7 @@ class DocumentLedger:
         size_bytes: int,
         metadata: Metadata | None = None,
         principal: str = ANONYMOUS,
+        source: UrlSource | None = None,
         after_version: int | None = None,
         replacing: str | None = None,
         rebuild: bool = False,
@@ -120,6 +122,7 @@ class DocumentLedger:
             size_bytes=size_bytes,
             metadata=metadata or {},
             principal=principal,
+            source=source,
         )
 
         def rule(record: DocumentRecord | None, now: datetime) -> DocumentRecord:

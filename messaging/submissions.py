@@ -10,6 +10,7 @@ from contracts.documents import DocumentRecord, Failure, GenerationState, Ingest
 from contracts.errors import ErrorCode, TransientError
 from contracts.events import DocumentFact
 from contracts.identifiers import ANONYMOUS, new_id
+from contracts.sources import UrlSource
 from messaging.broker import Broker
 from messaging.document_failures import request_purge
 from messaging.errors import StreamFullError
@@ -56,6 +57,7 @@ class Submissions:
         max_bytes: int,
         metadata: Metadata | None = None,
         principal: str = ANONYMOUS,
+        source: UrlSource | None = None,
         after_version: int | None = None,
     ) -> Submitted:
         """Submit a document's content; when this returns, it will end ready, superseded, deleted or failed.
@@ -82,6 +84,7 @@ class Submissions:
                     size_bytes=stored.size_bytes,
                     metadata=metadata,
                     principal=principal,
+                    source=source,
                     after_version=after_version,
                 ),
             )
@@ -122,6 +125,7 @@ class Submissions:
                     size_bytes=old.size_bytes,
                     metadata=old.metadata,
                     principal=old.principal,
+                    source=old.source,
                     replacing=generation,
                     rebuild=rebuild,
                 ),

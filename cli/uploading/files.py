@@ -77,7 +77,7 @@ def _why_nothing(pattern: str) -> str:
     if path.exists():
         return "this is no file that could be read to its end"
     if "://" in pattern:
-        return "addresses are not fetched: download it, and give the file"
+        return "only addresses that begin with http:// or https:// are fetched: download it, and give the file"
     return "there is no such file or folder"
 
 

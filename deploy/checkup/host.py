@@ -18,6 +18,7 @@ from deploy.local.addresses import RunningStack
 from deploy.local.assembly import NATS_PORT
 from deploy.local.layout import layout_of
 from workers.encoding.models import folder_of
+from workers.ingest.confinement import shut_off_possible
 
 GiB = 1024**3
 LEAST_PYTHON = (3, 11)
@@ -40,6 +41,17 @@ def memory() -> Finding:
     if free < COMFORTABLE_MEMORY_BYTES:
         return warn("memory", detail, "Enough for one embed and one retrieve worker; do not add replicas.")
     return ok("memory", detail)
+
+
+def parser() -> Finding:
+    """Whether the process that reads strangers' files is kept from the network."""
+    if shut_off_possible():
+        return ok("parser", "reads files without a network")
+    return warn(
+        "parser",
+        "the process that reads files can reach the network: the kernel allows neither namespaces nor seccomp",
+        "Run ingest where one of them is allowed, or where the network lets it reach nothing but the broker.",
+    )
 
 
 def disk(settings: AllSettings) -> Finding:

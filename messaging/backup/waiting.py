@@ -129,6 +129,7 @@ class Waiting:
                     max_bytes=upload.size_bytes,
                     metadata=held_back.metadata,
                     principal=held_back.principal,
+                    source=held_back.source,
                     after_version=after_version,
                 )
                 return True

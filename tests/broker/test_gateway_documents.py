@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import httpx
 import pytest
 
 from contracts.identifiers import new_id
@@ -369,3 +370,84 @@ async def test_uploads_that_failed_leave_nothing_half_written(gateway, broker):
     response = await gateway.http.post("/v1/documents", content=broken(), headers=headers)
     assert response.status_code == 400
     assert await Storage(broker).count("OBJ_uploads", ">") == 0
+
+
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+OPENING = b'--x\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["length", "chunked"])
+async def test_of_a_byte_too_many_no_more_than_the_limit_is_ever_stored(gateway, broker, monkeypatch, declared):
+    stored: list[int] = []
+    publish = Broker.publish_bytes
+
+    async def counted(self, subject, payload, **options):
+        if ".C." in subject:
+            stored.append(len(payload))
+        return await publish(self, subject, payload, **options)
+
+    monkeypatch.setattr(Broker, "publish_bytes", counted)
+    body = OPENING + b"x" * (QUICK.upload_max_bytes + 1) + b"\r\n--x--\r\n"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 10_000):
+            yield body[start : start + 10_000]
+
+    content = body if declared else pieces()
+    response = await gateway.http.post("/v1/documents", content=content, headers=MULTIPART)
+    assert response.status_code == 413
+    assert 0 < sum(stored) <= QUICK.upload_max_bytes
+    assert await Storage(broker).count("OBJ_uploads", ">") == 0
+
+
+async def test_an_upload_that_drips_is_cut_as_one_that_stops(gateway, broker):
+    answered = asyncio.Event()
+
+    async def dripping() -> AsyncIterator[bytes]:
+        yield OPENING + b"x" * 150_000
+        while not answered.is_set():
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    async def send() -> Any:
+        """A sender that goes on sending into a closed connection may not hear why."""
+        try:
+            return (await gateway.http.post("/v1/documents", content=dripping(), headers=MULTIPART)).status_code
+        except httpx.TransportError:
+            return 408
+
+    sending = asyncio.create_task(send())
+
+    async def stored() -> int:
+        return await Storage(broker).count("OBJ_uploads", ">")
+
+    async def begun() -> bool:
+        return await stored() > 0
+
+    async def gone() -> bool:
+        return await stored() == 0
+
+    await until(begun)
+    await until(gone, timeout_s=60)
+    answered.set()
+    assert await sending == 408
+
+
+async def test_form_fields_without_end_are_refused(gateway):
+    field = b'--x\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n{}\r\n'
+    response = await gateway.http.post("/v1/documents", content=field * 1000 + b"--x--\r\n", headers=MULTIPART)
+    assert (response.status_code, "form fields" in response.json()["detail"]) == (413, True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b'Content-Disposition: form-data; name="f"; filename="' + b"a" * 100_000 + b'"',
+        b'Content-Disposition: form-data; name="f"; filename="a"\r\n' + b"X-A: b\r\n" * 1000 + b"X-B: c",
+        b"X" * 100_000,
+    ],
+)
+async def test_a_part_with_an_endless_head_is_unreadable(gateway, head):
+    body = b"--x\r\n" + head + b"\r\n\r\ncontent\r\n--x--\r\n"
+    response = await gateway.http.post("/v1/documents", content=body, headers=MULTIPART)
+    assert (response.status_code, response.json()["code"]) == (400, "malformed_request")

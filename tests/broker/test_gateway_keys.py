@@ -25,6 +25,7 @@ NEEDED: dict[str, dict[str, Scope | None]] = {
     "/v1/queries/{query_id}/events": {"get": Q},
     "/v1/queries/{query_id}": {"delete": Q},
     "/v1/documents": {"get": R, "post": I},
+    "/v1/documents/url": {"post": I},
     "/v1/documents/{document_id}": {"get": R, "delete": I},
     "/v1/documents/{document_id}/text": {"get": R},
     "/v1/documents/{document_id}/content": {"get": R},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -90,7 +91,7 @@ async def test_the_fleet_shows_every_process_and_the_gateway_itself(gateway, nat
 async def test_openapi_describes_every_route_with_examples(gateway):
     document = (await gateway.http.get("/openapi.json")).json()
     assert set(document["paths"]) == {
-        "/v1/documents", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
+        "/v1/documents", "/v1/documents/url", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
         "/v1/documents/{document_id}/text", "/v1/documents/{document_id}/content", "/v1/query",
         "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
         "/metrics", "/v1/dlq", "/v1/dlq/replay", "/v1/dlq/{letter_id}", "/v1/dlq/{letter_id}/replay",
@@ -179,6 +180,45 @@ async def test_a_refused_body_leaves_the_connection_usable(gateway, path, body, 
     assert answers.startswith(b"HTTP/1.1 " + status)
     assert b"application/problem+json" in answers
     assert b"HTTP/1.1 200" in answers
+
+
+HOSTILE_JSON = {
+    "deep": b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}",
+    "crowded": b"[" + b"1," * 40_000 + b"1]",
+    "nul": b'{"a\\u0000": "b"}',
+    "raw nul": b'{"a": "b\x00"}',
+    "surrogate": b'{"a": "\\ud800"}',
+    "raw surrogate": b'{"a": "\xed\xa0\x80"}',
+    "no utf-8": b'{"a": "\xff"}',
+    "large": b'{"a": "' + b"x" * 2_000_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_JSON.values(), ids=HOSTILE_JSON)
+@pytest.mark.parametrize("chunked", [False, True], ids=["length", "chunked"])
+async def test_every_route_that_takes_json_refuses_hostile_json_and_keeps_the_connection(gateway, body, chunked):
+    routes = await json_routes(gateway)
+    assert len(routes) > 10
+    framing = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(body)
+    sent = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    after = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    for method, path in routes:
+        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
+        answers = await raw(gateway, head + framing + b"\r\n\r\n" + sent + after)
+        assert answers[9:12] in (b"400", b"413", b"422"), (method, path, answers[:300])
+        assert answers.count(b"HTTP/1.1 200") == 1, (method, path, answers[:300])
+
+
+async def json_routes(gateway) -> list[tuple[str, str]]:
+    """Method and path of every route that takes JSON, with a name in place of each parameter."""
+    paths = (await gateway.http.get("/openapi.json")).json()["paths"]
+    names = {"key_id": "a" * 16, "letter_id": "INGEST.1"}
+    return [
+        (method.upper(), re.sub(r"{(\w+)}", lambda found: names.get(found[1], "unknown-id"), path))
+        for path, operations in paths.items()
+        for method, operation in operations.items()
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    ]
 
 
 async def test_stopping_lets_answers_finish_and_ends_endless_streams(broker, nats_server):

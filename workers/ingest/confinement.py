@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import resource
 import signal
 from dataclasses import dataclass
+
+from workers.ingest.system_calls import deny_calls
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWUSER = 0x10000000
 _CLONE_NEWNET = 0x40000000
 _OPEN_FILES = 64
+_PROCESSES = 0  # nothing that reads files starts threads or processes; the kernel lets root all the same
 # Address space that is reserved or shared costs no memory, but must not be endless either.
 _ADDRESS_SPACE_BYTES = 2 * 1024**3
 
@@ -38,6 +42,20 @@ def leave_network() -> bool:
     return any(unshare(flags) == 0 for flags in (_CLONE_NEWNET, _CLONE_NEWUSER | _CLONE_NEWNET))
 
 
+def shut_off_possible() -> bool:
+    """Whether a process of this host can be kept from the network, one way or the other. Tried in a child, which ends then."""
+    child = os.fork()
+    if child == 0:
+        possible = False
+        try:
+            die_with_parent()
+            possible = leave_network() or deny_calls()
+        finally:
+            os._exit(0 if possible else 1)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
 def die_with_parent() -> None:
     """Be killed when the parent goes, and never gain privileges by executing something."""
     prctl = getattr(ctypes.CDLL(None, use_errno=True), "prctl", None)
@@ -52,6 +70,7 @@ def confine(limits: Limits) -> None:
     _limit(resource.RLIMIT_AS, limits.memory_bytes + _ADDRESS_SPACE_BYTES)
     _limit(resource.RLIMIT_FSIZE, limits.output_bytes)
     _limit(resource.RLIMIT_NOFILE, _OPEN_FILES)
+    _limit(resource.RLIMIT_NPROC, _PROCESSES)
     _limit(resource.RLIMIT_CORE, 0)
     allow_cpu(limits.cpu_s)
 

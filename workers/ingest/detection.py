@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -17,6 +18,7 @@ _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _RTF_MARK = b"{\\rtf"
+_ARCHIVE = re.compile(r"archive|compressed", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +63,18 @@ def _ole_error(content: bytes) -> DocumentError:
 
 def _unsupported(content: bytes) -> DocumentError:
     kind, media_type = _seems(content)
-    advice = (
-        "Text in images is not read: run text recognition (OCR) and upload the PDF or text that it makes."
-        if media_type.startswith("image/")
-        else "Convert it to a supported type."
-    )
+    advice = _advice(kind, media_type)
     return DocumentError(
         ErrorCode.UNSUPPORTED_TYPE, f"The file seems to be {kind}. {advice} Supported are {SUPPORTED}."
     )
+
+
+def _advice(kind: str, media_type: str) -> str:
+    if media_type.startswith("image/"):
+        return "Text in images is not read: run text recognition (OCR) and upload the PDF or text that it makes."
+    if _ARCHIVE.search(kind):
+        return "Unpack it and upload the documents in it."
+    return "Convert it to a supported type."
 
 
 def _seems(content: bytes) -> tuple[str, str]:

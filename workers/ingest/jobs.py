@@ -14,6 +14,20 @@ OUT_OF_MEMORY = 86
 
 
 @dataclass(frozen=True, kw_only=True)
+class Started:
+    """The first message of a parser process: it is ready, and how far it could be confined."""
+
+    reaches_network: bool
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Started:
+        return cls(**json.loads(data))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """Read one file. Two file descriptors travel with it: the file, and where the result is to be written."""
 

@@ -1,7 +1,7 @@
 """The process that strangers' files are read in: it holds the parsers ready and forks a child for each file.
 
 Started by `workers.ingest.sandbox` as `python -m workers.ingest.parsing_process SOCKET [TOKENIZER]`, with an empty
-environment. On the socket come jobs (with two file descriptors each: the file to read, the file to write to) and go
+environment. On the socket goes that it is ready; then come jobs (with two file descriptors each: the file to read, the file to write to) and go
 their ends. A fork costs milliseconds where a fresh interpreter with all parsers costs seconds; the child is confined
 before it looks at the first byte. When the socket closes, everything ends.
 """
@@ -22,8 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from workers.ingest.confinement import die_with_parent, leave_network
-from workers.ingest.jobs import MESSAGE_BYTES, Ended, Job, Withdrawal
+from workers.ingest.jobs import MESSAGE_BYTES, Ended, Job, Started, Withdrawal
 from workers.ingest.reading import read_file
+from workers.ingest.system_calls import deny_calls
 from workers.ingest.tokenization import Tokenizer, load_tokenizer
 
 
@@ -131,9 +132,12 @@ class ParsingProcess:
 
 def main() -> None:
     die_with_parent()
-    leave_network()
+    has_left = leave_network()
     jobs = socket.socket(fileno=int(sys.argv[1]))
     tokenizer = load_tokenizer(Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    denied = deny_calls()
+    with suppress(BrokenPipeError, ConnectionResetError):  # the worker is gone; the first read tells
+        jobs.send(Started(reaches_network=not (has_left or denied)).to_bytes())
     gc.collect()
     gc.freeze()  # what is shared with the children is not copied by their garbage collection
     ParsingProcess(jobs, tokenizer).run()

@@ -7,17 +7,19 @@ import itertools
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+import structlog
+
 from contracts.errors import DocumentError, ErrorCode, TransientError
 from workers.ingest.confinement import Limits
 from workers.ingest.cutting import Cutting
-from workers.ingest.jobs import MESSAGE_BYTES, OUT_OF_MEMORY, Ended, Job, Withdrawal
+from workers.ingest.jobs import MESSAGE_BYTES, OUT_OF_MEMORY, Ended, Job, Started, Withdrawal
 from workers.ingest.result_file import Result, UnreadableResultError
 
 MiB = 1024 * 1024
@@ -26,6 +28,8 @@ _MEMORY_SIGNALS = frozenset({signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP, sig
 _MEMORY_SHARE = 0.5
 # The process enforces the wall time itself; this is for the case that it is stuck.
 _GRACE_S = 15.0
+
+log = structlog.get_logger(__name__)
 
 
 class ParsingInterruptedError(TransientError):
@@ -46,6 +50,7 @@ class Sandbox:
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._process: _Process | None = None
+        self._has_warned = False
 
     @property
     def is_running(self) -> bool:
@@ -78,8 +83,16 @@ class Sandbox:
             if self._process is not None and self._process.lost:
                 await self._process.close()
             if self._process is None or self._process.lost:
-                self._process = await _Process.start(self._tokenizer)
+                self._process = await _Process.start(self._tokenizer, self._on_started)
             return self._process
+
+    def _on_started(self, started: Started) -> None:
+        if started.reaches_network and not self._has_warned:
+            self._has_warned = True
+            log.warning(
+                "the parser process can reach the network: this kernel lets it neither leave it nor deny itself sockets; what it "
+                "reads is confined by limits only"
+            )
 
     def _result(self, ended: Ended, target: BinaryIO) -> Result:
         if ended.status == 0:
@@ -126,11 +139,12 @@ class _Process:
     process: asyncio.subprocess.Process
     socket: socket.socket
     waiting: dict[int, asyncio.Future[Ended]]
+    on_started: Callable[[Started], None]
     listener: asyncio.Task[None] | None = None
     lost: bool = False
 
     @classmethod
-    async def start(cls, tokenizer: Path | None) -> _Process:
+    async def start(cls, tokenizer: Path | None, on_started: Callable[[Started], None]) -> _Process:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:
@@ -147,7 +161,7 @@ class _Process:
                 cwd="/",
                 env=_environment(),
             )
-        started = cls(process=process, socket=ours, waiting={})
+        started = cls(process=process, socket=ours, waiting={}, on_started=on_started)
         started.listener = asyncio.create_task(started._listen(), name="parser process")
         return started
 
@@ -190,6 +204,8 @@ class _Process:
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         try:
+            if message := await loop.sock_recv(self.socket, MESSAGE_BYTES):
+                self.on_started(Started.from_bytes(message))
             while message := await loop.sock_recv(self.socket, MESSAGE_BYTES):
                 ended = Ended.from_bytes(message)
                 if (waiting := self.waiting.get(ended.number)) and not waiting.done():

@@ -1,121 +1,27 @@
-"""Which addresses a notification may be sent to.
-
-A name is resolved once, every address it has is judged, and the connection is made to a judged address: a name server that says something
-else the next time (DNS rebinding) is not asked a next time.
-"""
+"""Which addresses a notification may be sent to."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-from contracts.notification_settings import Network
 from contracts.settings_source import variable
 from observability.notifications.errors import DeliveryError
+from observability.outgoing import HostNotFoundError, HostRefusedError, PublicAddresses
 
-Address = IPv4Address | IPv6Address
-Resolve = Callable[[str, int], Awaitable[list[str]]]
-
-RESOLVER_THREADS = 2
 ALLOWED_SETTING: Final = variable("notify_allowed_networks")
 
-_REFUSED: Final = tuple(
-    map(
-        ip_network,
-        (
-            "0.0.0.0/8",
-            "100.64.0.0/10",
-            "168.63.129.16/32",  # Azure's metadata, on an address that looks public
-            "192.0.0.0/24",
-            "192.88.99.0/24",
-            "198.18.0.0/15",
-            "240.0.0.0/4",
-            "100::/64",
-            "2001::/23",
-            "2001:db8::/32",
-            "3fff::/20",
-            "5f00::/16",
-            "fec0::/10",
-        ),
-    )
-)
-"""What `ipaddress` does not call private, or not in every release of Python."""
-_NAT64: Final = IPv6Network("64:ff9b::/96")
-_NAT64_LOCAL: Final = IPv6Network("64:ff9b:1::/48")
-_LOW_32 = 0xFFFF_FFFF
 
-
-class AddressGuard:
-    """Lets through addresses of the public internet and those in `allowed`; no private, loopback, link-local, multicast or
-    metadata ones, also not inside an IPv6 address that stands for an IPv4 one.
-    """
-
-    def __init__(
-        self, allowed: Iterable[Network] = (), *, timeout_s: float = 5.0, resolve: Resolve | None = None
-    ) -> None:
-        self._allowed = tuple(allowed)
-        self._timeout_s = timeout_s
-        self._threads = ThreadPoolExecutor(RESOLVER_THREADS, thread_name_prefix="resolve")
-        self._resolve = resolve or self._look_up
+class AddressGuard(PublicAddresses):
+    """What is no address for a notification is a delivery that failed: for good, or until the name leads somewhere."""
 
     async def addresses(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, all of them let through. Raises `DeliveryError` when it has none, or one that is not."""
-        found = await self.resolved(host, port)
-        refused = next((address for address in found if not self.lets_through(address)), None)
-        if refused is not None:
-            raise DeliveryError(
-                f"{host} is at {refused}, which is not a public address; if it is meant, add its network to {ALLOWED_SETTING}",
-                final=True,
-            )
-        return found
+        try:
+            return await super().addresses(host, port)
+        except HostRefusedError as error:
+            raise DeliveryError(f"{error}; if it is meant, add its network to {ALLOWED_SETTING}", final=True) from error
 
     async def resolved(self, host: str, port: int) -> list[str]:
-        """The addresses of a host, whatever they are."""
         try:
-            async with asyncio.timeout(self._timeout_s):
-                found = await self._resolve(host, port)
-        except TimeoutError as error:
-            raise DeliveryError(f"{host} is not found: no name server answers") from error
-        except (OSError, UnicodeError) as error:
-            raise DeliveryError(f"{host} is not found: {error}") from error
-        if not found:
-            raise DeliveryError(f"{host} has no address")
-        return found
-
-    def lets_through(self, text: str) -> bool:
-        address = _unwrapped(ip_address(text.partition("%")[0]))
-        if any(address in network for network in self._allowed):
-            return True
-        return (
-            address.is_global
-            and not address.is_multicast
-            and not address.is_reserved
-            and not any(address in network for network in _REFUSED)
-        )
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _look_up(self, host: str, port: int) -> list[str]:
-        """In threads of its own, so that a name server that hangs delays this channel alone."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        )
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def _unwrapped(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one leads to, where it does."""
-    if isinstance(address, IPv4Address):
-        return address
-    if address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    if address.sixtofour is not None:
-        return address.sixtofour
-    if address in _NAT64 or address in _NAT64_LOCAL:
-        return IPv4Address(int(address) & _LOW_32)
-    return address
+            return await super().resolved(host, port)
+        except HostNotFoundError as error:
+            raise DeliveryError(str(error)) from error

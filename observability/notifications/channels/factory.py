@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
-from contracts.notification_settings import Network
-from observability.notifications.channels.addresses import AddressGuard, Resolve
+from contracts.networks import Network
+from observability.notifications.channels.addresses import AddressGuard
 from observability.notifications.channels.alertmanager import AlertmanagerNotifier
 from observability.notifications.channels.apprise import AppriseNotifier
 from observability.notifications.channels.base import Notifier
@@ -21,6 +21,7 @@ from observability.notifications.configuration import (
     SlackModel,
     WebhookModel,
 )
+from observability.outgoing import Resolve
 
 
 def build_notifier(

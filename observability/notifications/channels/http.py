@@ -14,6 +14,7 @@ import httpx
 from observability.notifications.channels.addresses import AddressGuard
 from observability.notifications.errors import DeliveryError
 from observability.notifications.rendering.words import line
+from observability.outgoing import PinnedTransport, authorities
 
 MAX_REPLY_BYTES = 4096
 MAX_SAID = 200
@@ -36,7 +37,7 @@ class HttpPoster:
         Raises `DeliveryError`: final for a refusal (4xx) and a redirect, in doubt when it may have been taken all the same.
         """
         address = _parsed(url)
-        transport = _PinnedTransport(self._guard, await self._trust(address.scheme))
+        transport = PinnedTransport(self._guard, await self._trust(address.scheme))
         async with httpx.AsyncClient(transport=transport, timeout=self._timeout, trust_env=False) as client:
             request = client.build_request(
                 "POST",
@@ -66,7 +67,7 @@ class HttpPoster:
         if scheme == "http":
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used
         if self._tls is None:
-            self._tls = await asyncio.to_thread(_authorities)
+            self._tls = await asyncio.to_thread(authorities)
         return self._tls
 
 
@@ -75,39 +76,6 @@ def _parsed(url: str) -> httpx.URL:
         return httpx.URL(url)
     except httpx.InvalidURL as error:
         raise DeliveryError("the address cannot be used as one", final=True) from error
-
-
-def _authorities() -> ssl.SSLContext:
-    """Those of the system and those that the library brings."""
-    context = httpx.create_ssl_context()
-    context.load_default_certs(ssl.Purpose.SERVER_AUTH)
-    return context
-
-
-class _PinnedTransport(httpx.AsyncBaseTransport):
-    """Connects to an address that the guard let through; to the server, and to its certificate, the name stays the same."""
-
-    def __init__(self, guard: AddressGuard, tls: ssl.SSLContext) -> None:
-        self._guard = guard
-        self._inner = httpx.AsyncHTTPTransport(verify=tls, trust_env=False)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        host = request.url.host
-        port = request.url.port or (443 if request.url.scheme == "https" else 80)
-        addresses = await self._guard.addresses(host, port)
-        request.extensions = {**request.extensions, "sni_hostname": host}
-        url = request.url
-        for left, address in reversed(list(enumerate(reversed(addresses)))):
-            request.url = url.copy_with(host=address)
-            try:
-                return await self._inner.handle_async_request(request)
-            except (httpx.ConnectError, httpx.ConnectTimeout):
-                if not left:
-                    raise
-        raise AssertionError("a host has at least one address")
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 async def _beginning(response: httpx.Response) -> bytes:

@@ -71,7 +71,7 @@ class FakeGateway:
         route = (request.method, request.url.path)
         if route == ("GET", "/health/ready"):
             return httpx.Response(200, json={"status": "ready", "checks": []})
-        if route == ("POST", "/v1/documents"):
+        if route in (("POST", "/v1/documents"), ("POST", "/v1/documents/url")):
             return self._submit(body)
         if route == ("GET", "/v1/documents"):
             ready = [document for document in self.documents.values() if document["state"] == "ready"]
@@ -95,7 +95,7 @@ class FakeGateway:
             return refusal
         given = json.loads(body) if body.startswith(b"{") else {}
         document_id = given.get("document_id") or _field(body, rb'name="document_id"\r\n\r\n([^\r]+)')
-        name = given.get("name") or _field(body, rb'filename="([^"]+)"')
+        name = given.get("name") or given.get("url") or _field(body, rb'filename="([^"]+)"')
         version = self.documents.get(document_id, {}).get("version", 0) + 1
         accepted = {"document_id": document_id, "name": name, "version": version, "state": "submitted"}
         self.documents[document_id] = accepted

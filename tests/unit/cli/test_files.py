@@ -76,7 +76,7 @@ def test_different_paths_have_different_ids(folder: Path) -> None:
     [
         ("nothing-here", "no such file or folder"),
         ("/dev/null", "no file that could be read to its end"),
-        ("https://hive.example/a.pdf", "addresses are not fetched"),
+        ("ftp://hive.example/a.pdf", "only addresses that begin with http:// or https:// are fetched"),
         (".", "holds no file"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 from cli.client import UnreachableError
 from cli.uploading.files import find
 from cli.uploading.submission import Outcome, Submission
+from contracts.sources import document_of
 from tests.unit.cli.gateways import FakeGateway, problem
 
 FAILED = {"state": "failed", "failure": {"code": "encrypted_document", "message": "Save it without a password."}}
@@ -116,4 +117,32 @@ def test_json_holds_every_outcome(waggle, fake_gateway: FakeGateway, folder: Pat
 @pytest.mark.parametrize("arguments", [["nowhere"], ["--metadata", "topic", "."], []])
 def test_wrong_usage_is_exit_code_two(waggle, fake_gateway: FakeGateway, arguments: list[str]) -> None:
     assert waggle("ingest", *arguments).code == 2
+    assert fake_gateway.requests == []
+
+
+def test_a_url_is_handed_to_the_gateway_beside_files(waggle, fake_gateway: FakeGateway, folder: Path) -> None:
+    url = "https://docs.example.org/handbook.pdf"
+
+    ran = waggle("ingest", "--json", "-m", "topic=bees", f"{url}#page=3", url, str(folder / "01.txt"))
+
+    assert ran.code == 0
+    items = json.loads(ran.out)["items"]
+    assert sorted(item.get("url") or item["path"] for item in items) == sorted([url, str(folder / "01.txt")])
+    (asked,) = [request for request in fake_gateway.requests if request.url.path == "/v1/documents/url"]
+    assert json.loads(asked.content) == {
+        "url": url, "document_id": document_of(url), "metadata": {"topic": "bees"}
+    }  # fmt: skip
+
+
+def test_a_url_that_is_refused_says_why(waggle, fake_gateway: FakeGateway) -> None:
+    fake_gateway.refusals = [problem(422, "url_not_allowed", "Documents are not fetched from inside.example.")]
+
+    ran = waggle("ingest", "http://inside.example/")
+
+    assert ran.code == 1
+    assert "url_not_allowed: Documents are not fetched from inside.example." in ran.err.replace("\n", " ")
+
+
+def test_what_is_no_url_is_wrong_usage(waggle, fake_gateway: FakeGateway) -> None:
+    assert waggle("ingest", "http://docs.example:port/").code == 2
     assert fake_gateway.requests == []

@@ -5,29 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
 import psutil
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.documents import Chunk
 from contracts.errors import DocumentError, ErrorCode
 from tests.support.waiting import until
 from tests.unit.ingest import files
-from workers.ingest.confinement import Limits
+from workers.ingest.confinement import Limits, die_with_parent, leave_network, shut_off_possible
 from workers.ingest.cutting import Cutting
+from workers.ingest.jobs import Started
 from workers.ingest.result_file import Header
 from workers.ingest.sandbox import ParsingInterruptedError, Sandbox
+from workers.ingest.system_calls import deny_calls
 from workers.ingest.tokenization import tokenizer_file
 
 MiB = 1024 * 1024
 LIMITS = Limits(memory_bytes=512 * MiB, cpu_s=30, wall_s=60, output_bytes=256 * MiB)
 CUTTING = Cutting(chunk_tokens=200, overlap_tokens=40)
+SLOW = b"*a* " * 1_000_000
 SENTENCE = "The broker stores every message before it answers. "
 
 
@@ -187,26 +193,114 @@ class TestContainment:
         assert not process.is_running()
 
     async def test_the_process_gets_no_secrets(self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("WAGGLE_NATS_PASSWORD", "secret")
-        await sandbox.start()
-        await until(lambda: bool(psutil.Process(pid(sandbox)).environ()))
-        assert "secret" not in str(psutil.Process(pid(sandbox)).environ())
+        for name in (
+            "WAGGLE_NATS_PASSWORD",
+            "WAGGLE_NATS_NKEY_SEED",
+            "WAGGLE_API_KEY",
+            "HTTPS_PROXY",
+            "AWS_SECRET_ACCESS_KEY",
+        ):
+            monkeypatch.setenv(name, "secret")
+        await read(sandbox, b"Warm.")
+        slow = asyncio.create_task(read(sandbox, SLOW, name="a.md"))
+        await until(lambda: bool(children(sandbox)))
+        for process in (psutil.Process(pid(sandbox)), children(sandbox)[0]):
+            assert set(process.environ()) == {"PYTHONPATH", "TOKENIZERS_PARALLELISM", "LC_ALL", "PYTHONUTF8"}
+        slow.cancel()
+        await asyncio.wait({slow})
+
+    async def test_a_child_has_limits_of_everything(self, sandbox: Sandbox) -> None:
+        await read(sandbox, b"Warm.")
+        slow = asyncio.create_task(read(sandbox, SLOW, name="a.md"))
+        await until(lambda: bool(children(sandbox)))
+        child = children(sandbox)[0].pid
+        await until(lambda: limit(child, "Max core file size") == 0)
+        assert limit(child, "Max data size") == LIMITS.memory_bytes
+        assert limit(child, "Max address space") == LIMITS.memory_bytes + 2048 * MiB
+        assert limit(child, "Max file size") == LIMITS.output_bytes
+        assert limit(child, "Max open files") == 64
+        assert limit(child, "Max processes") == 0
+        assert LIMITS.cpu_s <= limit(child, "Max cpu time") <= LIMITS.cpu_s + 5
+        slow.cancel()
+        await asyncio.wait({slow})
+
+    async def test_the_process_denies_itself_sockets_and_programs_where_the_kernel_allows_it(
+        self, sandbox: Sandbox
+    ) -> None:
+        await read(sandbox, b"Warm.")
+        if not in_child(denied):
+            pytest.skip("this kernel knows no filters of system calls")
+        assert is_filtered(pid(sandbox))
+
+    def test_what_is_denied_fails_and_what_is_needed_does_not(self) -> None:
+        if not in_child(denied):
+            pytest.skip("this kernel knows no filters of system calls")
+        calls: tuple[Callable[[], object], ...] = (
+            socket.socket,
+            lambda: socket.socket(socket.AF_UNIX),
+            lambda: os.execv("/bin/false", ["false"]),
+        )
+        for call in calls:
+            assert in_child(partial(refused, call, first=denied))
+            assert not in_child(partial(refused, call))
+        assert in_child(lambda: denied() and len(socket.socketpair()) == 2 and in_child(lambda: True))
+
+    async def test_a_process_that_reaches_the_network_is_told_of_once(self, sandbox: Sandbox) -> None:
+        with capture_logs() as lines:
+            for reaches in (False, True, True):
+                sandbox._on_started(Started(reaches_network=reaches))
+        assert [line["log_level"] for line in lines] == ["warning"]
+
+    async def test_the_process_says_how_far_it_is_confined(
+        self, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[Started] = []
+        monkeypatch.setattr(sandbox, "_on_started", told.append)
+        await read(sandbox, b"Warm.")
+        assert told == [Started(reaches_network=not shut_off_possible())]
 
     async def test_the_process_has_no_network_where_the_kernel_allows_it(self, sandbox: Sandbox) -> None:
         await read(sandbox, b"Warm.")
-        if not can_leave_network():
+        if not in_child(leave_network):
             pytest.skip("this kernel lets nobody leave the network")
         assert network_of(pid(sandbox)) != network_of(os.getpid())
 
 
-def can_leave_network() -> bool:
-    """Tried in a child, so that the test stays where it is."""
+def in_child(holds: Callable[[], bool]) -> bool:
+    """Whether something holds, tried in a child, so that the test stays as it is."""
     child = os.fork()
     if child == 0:
-        from workers.ingest.confinement import leave_network
-
-        os._exit(0 if leave_network() else 1)
+        held = False
+        try:
+            held = holds()
+        finally:
+            os._exit(0 if held else 1)
     return os.waitpid(child, 0)[1] == 0
+
+
+def denied() -> bool:
+    die_with_parent()
+    return deny_calls()
+
+
+def refused(call: Callable[[], object], *, first: Callable[[], object] = bool) -> bool:
+    first()
+    try:
+        call()
+    except PermissionError:
+        return True
+    return False
+
+
+def limit(process: int, name: str) -> int:
+    """The soft limit; -1 where there is none."""
+    lines = Path(f"/proc/{process}/limits").read_text().splitlines()
+    value = next(line for line in lines if line.startswith(name))[26:].split()[0]
+    return -1 if value == "unlimited" else int(value)
+
+
+def is_filtered(process: int) -> bool:
+    return "Seccomp:\t2" in Path(f"/proc/{process}/status").read_text()
 
 
 def network_of(process: int) -> int:

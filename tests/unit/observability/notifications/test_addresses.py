@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from contracts.notification_settings import NotificationSettings, parse_networks
+from contracts.networks import parse_networks
+from contracts.notification_settings import NotificationSettings
 from contracts.settings_source import ConfigurationError
 from observability.notifications.channels.addresses import AddressGuard
 from observability.notifications.errors import DeliveryError

@@ -15,8 +15,9 @@ from structlog.testing import capture_logs
 
 from observability.notifications.channels import Notifier
 from observability.notifications.channels.attempt import attempt
-from observability.notifications.channels.http import HttpPoster, _authorities
+from observability.notifications.channels.http import HttpPoster
 from observability.notifications.errors import DeliveryError
+from observability.outgoing import authorities
 from tests.support.certificates import Certificates
 from tests.support.receivers import HttpReceiver
 from tests.unit.observability.notifications.examples import alert, notification
@@ -290,6 +291,6 @@ def test_the_system_trust_is_used_beside_the_librarys(monkeypatch: pytest.Monkey
     loaded: list[object] = []
     monkeypatch.setattr(ssl.SSLContext, "load_default_certs", lambda self, purpose: loaded.append(purpose))
 
-    _authorities()
+    authorities()
 
     assert loaded[-1] is ssl.Purpose.SERVER_AUTH
