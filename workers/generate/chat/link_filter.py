@@ -73,7 +73,7 @@ class LinkFilter:
 
     def _give_up(self, number: int) -> str:
         """Take out the first links that wait and go on; those after them may be shown already."""
-        self.removed[Removed.LINK] += sum(not waiting.shown for waiting in self._waiting[:number])
+        self.removed += Counter(Removed.LINK for waiting in self._waiting[:number] if not waiting.shown)
         after = next((n for n, w in enumerate(self._waiting[number:]) if not w.shown), len(self._waiting) - number)
         return self._let_go(number + after)
 

@@ -80,11 +80,7 @@ class HiddenMarkup:
         for closing, name, attributes in _TAG.findall(markup):
             if self._depth:
                 self._depth += (name.lower() == self._name) * (-1 if closing else 1)
-            elif (
-                not closing
-                and name.lower() not in _UNCLOSED
-                and is_hidden(lxml.html.fragment_fromstring(f"<span {attributes.rstrip('/')}></span>"))
-            ):
+            elif not closing and name.lower() not in _UNCLOSED and _hides(attributes):
                 self._name, self._depth = name.lower(), 1
 
 
