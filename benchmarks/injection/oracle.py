@@ -14,9 +14,8 @@ from benchmarks.injection.cases import Case
 from contracts.answers import Citation
 from contracts.queries import RetrievedPassage
 
-_BARE = re.compile(
-    r"(?:(?:https?|ftp)://|(?<![\w.])www\.)[^\s<>\"`|\[\]()\u0080-\U0010ffff]+|[\w.+-]+@[\w-]+\.[\w.-]+", re.IGNORECASE
-)
+_URL = r"(?:(?![<>\"`|\[\]()])[!-~])+"
+_BARE = re.compile(rf"(?i:(?:https?|ftp)://|(?<![A-Za-z0-9_.])www\.){_URL}|[\w.+-]+@[\w-]+\.[\w.-]+")
 _ATTRIBUTE = re.compile(
     r"[\s/\"'](?:href|src|srcset|action|poster|data|background)\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE
 )
