@@ -83,6 +83,13 @@ def generation_part() -> list[Figure]:
     return asyncio.run(generation.measure())
 
 
+def injection_part() -> list[Figure]:
+    """How often documents lead the generators astray."""
+    from benchmarks.injection import measuring
+
+    return measuring.figures(asyncio.run(measuring.measure()))
+
+
 PARTS: dict[str, Callable[[], list[Figure]]] = {
     "ingest": ingest_part,
     "query": query_part,
@@ -93,6 +100,7 @@ PARTS: dict[str, Callable[[], list[Figure]]] = {
     "cache": cache_part,
     "answers": answers_part,
     "generation": generation_part,
+    "injection": injection_part,
     "index": index.measure,
     "rules": rules.measure,
     "series": series.measure,

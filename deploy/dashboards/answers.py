@@ -50,7 +50,10 @@ ANSWERS: Final = Dashboard(
                 graph("Score of the best passage", *((f"histogram_quantile({q}, sum by (le) (rate(waggle_query_top_score_bucket[15m])))", f"p{round(q * 100)}") for q in (0.1, 0.5, 0.9))),
                 graph("What answers rest on", ("sum by (waggle_answer) (increase(waggle_generate_answers_total[5m]))", "{{waggle_answer}}"), stacked=True),
                 graph("Failures in 5 minutes", ("sum by (code) (increase(waggle_query_failures_total[5m])) or vector(0)", "{{code}}")),
-                graph("Citations that named no passage, in 5 minutes", ("sum(increase(waggle_generate_markers_removed_total[5m])) or vector(0)", "removed")),
+                graph("Taken out of answers, in 5 minutes",
+                    ("sum(increase(waggle_generate_markers_removed_total[5m])) or vector(0)", "citations that named no passage"),
+                    ("sum by (waggle_reason) (increase(waggle_generate_guarded_total[5m]))", "{{waggle_reason}}"),
+                    description="Links that no cited passage holds, markup, characters that nobody sees, and the prompt."),
                 graph("Cache: hits of lookups", (
                     "sum by (waggle_cache_kind) (rate(waggle_cache_hits_total[5m])) / (sum by (waggle_cache_kind) (rate(waggle_cache_hits_total[5m])) + sum by (waggle_cache_kind) (rate(waggle_cache_misses_total[5m])))", "{{waggle_cache_kind}}"), unit="percentunit", most=1),
             ],

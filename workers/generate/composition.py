@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from contracts.answers import Citation
 from contracts.queries import GenerationParameters
 from workers.generate.citations import cite
+from workers.generate.markers import MarkerFilter
 from workers.generate.sentences import Sentence
 from workers.text.tokens import count_tokens, cut_at_tokens
 
@@ -40,12 +41,16 @@ def _parts(groups: Sequence[Sequence[Sentence]]) -> Iterator[Part]:
 
 
 def _joined(group: Sequence[Sentence]) -> str:
-    """The sentences with their white space folded, and a space where the text has any between them."""
+    """The sentences with their white space folded, and a space where the text has any between them.
+
+    What looks like a citation in a document is not one of this answer's, and is left out of it.
+    """
     text = ""
     for before, sentence in zip([None, *group], group, strict=False):
         gap = before is not None and sentence.place.start > before.place.end
         text += (" " if gap else "") + " ".join(sentence.text.split())
-    return text
+    markers = MarkerFilter(passages=0)
+    return markers.feed(text) + markers.finish()
 
 
 def _within_tokens(parts: Iterable[Part], most: int | None) -> Iterator[Part]:

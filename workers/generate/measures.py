@@ -27,6 +27,9 @@ class Measures:
         self._removed = meter.create_counter(
             "waggle.generate.markers.removed", description="Citation markers that named no passage and were taken out."
         )
+        self._guarded = meter.create_counter(
+            "waggle.generate.guarded", description="What was kept from the readers of answers, by what it was."
+        )
 
     @contextmanager
     def generation(self, identity: GeneratorIdentity) -> Iterator[Generation]:
@@ -56,6 +59,8 @@ class Measures:
         self._answers.add(1, {**model, "waggle.answer": rests_on})
         if answer.removed_markers:
             self._removed.add(answer.removed_markers, model)
+        for reason, number in answer.removed.items():
+            self._guarded.add(number, {**model, "waggle.reason": reason.value})
 
 
 class Generation:

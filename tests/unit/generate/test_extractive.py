@@ -99,6 +99,14 @@ async def test_a_passage_without_sentences_is_taken_whole():
     assert found.citations[0].quote == BEES
 
 
+async def test_what_looks_like_a_citation_in_a_document_is_quoted_and_not_said():
+    text = "Drones leave the hive in August [7], see 【12†source】 and [2]."
+    pieces, made = await answer("When do drones leave the hive?", passage(text))
+    assert made.text == "Drones leave the hive in August, see 【12†source】 and. [1]"
+    assert "".join(pieces) == made.text
+    assert [c.quote for c in made.citations] == [text]
+
+
 async def test_a_number_is_preferred_where_one_is_asked_for():
     text = "The winter stores of a colony matter. The winter stores of a colony are 20 kilograms."
     _, found = await answer("How many kilograms are the winter stores of a colony?", passage(text), most_sentences=1)

@@ -15,7 +15,7 @@ SUPPORT = 0.5
 MOST_SUPPORTS = 3
 
 _MARKER = re.compile(r"\[(\d{1,4})\]")
-_CODE = re.compile(r"`[^`]*`")
+_CODE = re.compile(r"(?:^|\n) *```[^`\n]*\n.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
 _END = re.compile(r"(?:[.!?](?=[\s\[]|$)|[。！？]|\n)+(?:\s*\[\d{1,4}\])*")
 
 

@@ -10,6 +10,8 @@ from contracts.queries import MAX_QUERY_CHARACTERS, Turn
 from workers.generate.chat.marks import without_marks
 from workers.generate.chat.model import ChatMessage, ChatModel, ReplyText, Role, Sampling
 from workers.generate.chat.template import PromptTemplate, fill
+from workers.generate.chat.told import repeats
+from workers.text.invisible import without_invisible
 from workers.text.scripts import dominant_script
 
 MOST_TOKENS = 128
@@ -42,7 +44,9 @@ class Condenser:
             async for item in reply:
                 if isinstance(item, ReplyText):
                     said += item.text
-        standalone = said.strip().partition("\n")[0].strip().strip(_QUOTES).strip()
+        if repeats(said, wording.condense_system, public=messages[-1].content):
+            raise TransientError(f"{self._model.name} repeated what it was told instead of rewriting the question")
+        standalone = without_invisible(said).strip().partition("\n")[0].strip().strip(_QUOTES).strip()
         if not standalone:
             raise TransientError(f"{self._model.name} did not rewrite the question")
         return standalone[:MAX_QUERY_CHARACTERS]

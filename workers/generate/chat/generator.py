@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from opentelemetry.metrics import Meter
 
@@ -14,13 +15,11 @@ from contracts.queries import Turn
 from contracts.runtime_config import EndpointClass, RuntimeConfig
 from contracts.settings_source import variable
 from observability.stages import stage
-from workers.generate.base import Answer, AnsweringEndpoints, GeneratorIdentity, Piece, Prompt
-from workers.generate.chat.citing import citations, supports
+from workers.generate.base import Answer, AnsweringEndpoints, GeneratorIdentity, Piece, Prompt, Removed
 from workers.generate.chat.condensing import Condenser
-from workers.generate.chat.markers import MarkerFilter
-from workers.generate.chat.model import ChatModel, FinishReason, ReplyEnd, ReplyText, Sampling
+from workers.generate.chat.model import ChatModel, FinishReason, Sampling
 from workers.generate.chat.prompting import Conversation, Prompting
-from workers.generate.chat.refusal import RefusalGate
+from workers.generate.chat.speech import Speech
 from workers.generate.chat.template import PromptTemplate
 from workers.generate.language import no_answer
 from workers.text.scripts import dominant_script
@@ -29,8 +28,9 @@ from workers.text.scripts import dominant_script
 class ChatGenerator:
     """Shows a model the question with its passages, and readers what it says of them.
 
-    Markers that name no passage are taken out. An answer that names none gets those of the passages that say what it
-    says, at its end. Where the model says that there is no answer, or there are no passages, readers are told so in the
+    Markers that name no passage are taken out, and so are links that stand in none that is cited, HTML that does something,
+    and what the model was told. An answer that names no passage gets those of the passages that say what it says, at its
+    end. Where the model says that there is no answer, or there are no passages, readers are told so in the
     language of the question. A reply that ended before it showed anything says nothing of the documents: `PermanentError`.
     """
 
@@ -77,7 +77,7 @@ class ChatGenerator:
         defaults = self._defaults  # they may be exchanged meanwhile
         with stage("prompt"):
             conversation = await self._prompting.conversation(prompt, max_tokens=defaults.max_tokens)
-        speech = _Speech(conversation)
+        speech = Speech(conversation)
         sampling = _sampling(prompt, conversation, temperature=defaults.temperature)
         async with aclosing(self._model.reply(conversation.messages, sampling)) as reply:
             async for heard in reply:
@@ -85,9 +85,9 @@ class ChatGenerator:
                     yield piece
         for piece in speech.finish():
             yield piece
-        if not speech.text and not speech.refused:
+        if not speech.text and not speech.refused and not speech.removed:
             self._require_chance(speech.end.finish_reason, conversation.max_tokens)
-        for item in [speech.answer()] if speech.text else _no_answer(prompt, speech.end.usage):
+        for item in [speech.answer()] if speech.text else _no_answer(prompt, speech.end.usage, speech.removed):
             yield item
 
     async def condense(self, query: str, turns: Sequence[Turn]) -> str | None:
@@ -131,52 +131,8 @@ def _sampling(prompt: Prompt, conversation: Conversation, *, temperature: float)
     )
 
 
-class _Speech:
-    """What a model says in one reply, as readers get it."""
-
-    def __init__(self, conversation: Conversation) -> None:
-        self._passages = conversation.passages
-        self._gate = RefusalGate()
-        self._markers = MarkerFilter(len(conversation.passages))
-        self.text = ""
-        self.refused = False
-        self.end = ReplyEnd(finish_reason=FinishReason.STOP, usage=Usage())
-
-    def hear(self, item: ReplyText | ReplyEnd) -> list[Piece]:
-        if isinstance(item, ReplyEnd):
-            self.end = item
-            return []
-        return self._say(self._markers.feed(self._gate.feed(item.text)))
-
-    def finish(self) -> list[Piece]:
-        """What was held back, and the markers of an answer without any. Nothing when the model says that there is none."""
-        self.refused = self._gate.refuses()
-        if self.refused:
-            return []
-        cut = self.end.finish_reason is not FinishReason.STOP
-        pieces = self._say(self._markers.feed(self._gate.finish()) + self._markers.finish(cut=cut))
-        if not citations(self.text, self._passages):
-            marks = "".join(f"[{number}]" for number in supports(self.text, self._passages))
-            pieces += self._say(f" {marks}" if marks else "")
-        return pieces
-
-    def answer(self) -> Answer:
-        return Answer(
-            text=self.text,
-            answered=True,
-            citations=citations(self.text, self._passages),
-            usage=self.end.usage,
-            finish_reason=self.end.finish_reason.value,
-            removed_markers=self._markers.removed,
-        )
-
-    def _say(self, text: str) -> list[Piece]:
-        if not self.text:
-            text = text.lstrip()
-        self.text += text
-        return [Piece(text=text)] if text else []
-
-
-def _no_answer(prompt: Prompt, usage: Usage) -> list[Piece | Answer]:
+def _no_answer(
+    prompt: Prompt, usage: Usage, removed: Mapping[Removed, int] = MappingProxyType({})
+) -> list[Piece | Answer]:
     text = no_answer(dominant_script(prompt.query))
-    return [Piece(text=text), Answer(text=text, answered=False, citations=(), usage=usage)]
+    return [Piece(text=text), Answer(text=text, answered=False, citations=(), usage=usage, removed=removed)]

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import re
 
-_ANGLED = r"\s*/?\s*passage\b|[|｜]|/?(?:s|unk|pad|bos|eos|think)>|(?:start|end)_of_turn>|</?SYS>>"
-_BRACKETED = r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK)\]|[|｜]"
-_BEGIN = re.compile(rf"<(?={_ANGLED})|\[(?={_BRACKETED})", re.IGNORECASE)
+from workers.text.invisible import without_invisible
+
+_NAMED = (
+    r"(?:s|unk|pad|mask|bos|eos|think|thinking|tools?|tool_calls?|tool_response|function_calls?|sop|eop|tool▁\w+"
+    r"|(?:unused|reserved_|extra_id_|special_|tool_use_)\d*|(?:start|end)_of_\w+|(?:beginning|begin|end)_of_\w+)>"
+)
+_ANGLED = rf"\s*/?\s*passage\b|[|｜]|/?{_NAMED}|</?SYS>>|seed:\w+|\w+\|>"
+_BRACKETED = (
+    r"/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS|TOOL_RESULTS|TOOL_CONTENT|THINK|ARGS|IMG|g?MASK)\]|[|｜]"
+)
+_BEGIN = re.compile(rf"[<＜](?={_ANGLED})|\[(?={_BRACKETED})", re.IGNORECASE)
 
 
 def without_marks(text: str) -> str:
-    """`text` as mere text: nothing in it begins or ends a passage or a message.
+    """`text` as mere text: what a reader sees of it, and nothing in it begins or ends a passage or a message.
 
     Engines read the marks of a model's chat template wherever they stand, also in what a user wrote.
     """
-    return _BEGIN.sub("‹", text)
+    return _BEGIN.sub("‹", without_invisible(text))

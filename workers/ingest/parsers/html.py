@@ -11,6 +11,7 @@ import lxml.html
 from contracts.errors import DocumentError, ErrorCode
 from workers.ingest.parsers.base import BlockKind, ParsedDocument, Source, TextBuilder
 from workers.ingest.parsers.tables import add_table
+from workers.ingest.parsers.visibility import Visibility
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _NEVER = frozenset({
@@ -28,9 +29,6 @@ _BLOCKS = frozenset({
     "figcaption", "figure", "footer", "form", "header", "hr", "html", "legend", "main", "nav", "ol", "p", "section",
     "summary", "td", "th", "tr", "tbody", "thead", "ul", "caption",
 })  # fmt: skip
-_HIDDEN = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*0(?![.\d])|opacity\s*:\s*0(?![.\d])", re.IGNORECASE
-)
 _TOO_DEEP = "Excessive depth"  # libxml2 reads nothing more from there on
 _SPACE = re.compile(r"\s+")
 
@@ -77,7 +75,7 @@ def _read(root: lxml.html.HtmlElement, *, lenient: bool) -> ParsedDocument:
     title = root.findtext("head/title")
     if title and next(root.iter("h1"), None) is None:
         builder.heading(title, 1)
-    reader = _Reader(builder, lenient=lenient)
+    reader = _Reader(builder, Visibility(root), lenient=lenient)
     reader.block(next((element for element in (main, body, root) if element is not None), root))
     return builder.build()
 
@@ -85,8 +83,9 @@ def _read(root: lxml.html.HtmlElement, *, lenient: bool) -> ParsedDocument:
 class _Reader:
     """Walks the tree; gathers inline text and hands it over at the edges of block elements."""
 
-    def __init__(self, builder: TextBuilder, *, lenient: bool) -> None:
+    def __init__(self, builder: TextBuilder, visibility: Visibility, *, lenient: bool) -> None:
         self._builder = builder
+        self._visibility = visibility
         self._lenient = lenient
         self._inline: list[str] = []
 
@@ -112,7 +111,7 @@ class _Reader:
             self._item(element)
         elif tag == "pre":
             self._flush()
-            self._builder.code("".join(element.itertext()))
+            self._builder.code("".join(self._shown(element)))
         elif tag == "table":
             self._table(element)
         elif tag == "br":
@@ -141,8 +140,25 @@ class _Reader:
         caption = table.find("caption")
         if caption is not None:
             self._builder.paragraph(self._text_of(caption))
-        rows = [[self._text_of(cell) for cell in row.iter("td", "th")] for row in table.iter("tr")]
+        rows = [[self._cell(cell) for cell in row.iter("td", "th")] for row in table.iter("tr") if self._stands(row)]
         add_table(self._builder, rows)
+
+    def _stands(self, row: lxml.html.HtmlElement) -> bool:
+        """Whether a row of a table is shown, and so is the part of the table that it is in."""
+        hides, part = self._visibility.hides, row.getparent()
+        return not hides(row) and (part is None or part.tag == "table" or not hides(part))
+
+    def _cell(self, cell: lxml.html.HtmlElement) -> str:
+        """What a cell says; one that is hidden keeps its column."""
+        return "" if self._visibility.hides(cell) else self._text_of(cell)
+
+    def _shown(self, element: lxml.html.HtmlElement) -> Iterator[str]:
+        """What is shown of preformatted text, as it is."""
+        yield element.text or ""
+        for child in element:
+            if isinstance(child.tag, str) and not self._visibility.hides(child):
+                yield from self._shown(child)
+            yield child.tail or ""
 
     def _text_of(self, element: lxml.html.HtmlElement) -> str:
         return _SPACE.sub(" ", "".join(self._texts(element))).strip()
@@ -158,9 +174,7 @@ class _Reader:
             yield child.tail or ""
 
     def _left_out(self, element: lxml.html.HtmlElement, tag: str) -> bool:
-        if tag in _NEVER or element.get("hidden") is not None or element.get("aria-hidden") == "true":
-            return True
-        if _HIDDEN.search(element.get("style", "")):
+        if tag in _NEVER or self._visibility.hides(element):
             return True
         return not self._lenient and (tag in _FURNITURE or element.get("role") in _FURNITURE_ROLES)
 

@@ -12,6 +12,7 @@ from workers.ingest.parsers.base import ParsedDocument, Source, TextBuilder
 from workers.ingest.parsers.html import html_text
 from workers.ingest.parsers.lines import join_lines
 from workers.ingest.parsers.tables import add_table
+from workers.ingest.parsers.visibility import HiddenMarkup
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(?P<fields>.{0,20000}?)\n(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FIELD = re.compile(r"^(?P<name>[\w-]{1,40}):[ \t]+(?P<value>\S.*)$", re.MULTILINE)
@@ -38,11 +39,20 @@ class _Reader:
         self._lists = 0
         self._heading = 0
         self._in_cell = False
+        self._hidden = HiddenMarkup()
 
     def read(self, tokens: Sequence[Token]) -> None:
         for token in tokens:
             self._structure(token)
-            self._content(token)
+            if token.type == "html_block":
+                self._html(token.content)
+            elif not self._hidden.inside:
+                self._content(token)
+
+    def _html(self, markup: str) -> None:
+        if not self._hidden.inside:
+            self._builder.paragraph(html_text(markup))
+        self._hidden.read(markup)
 
     def _structure(self, token: Token) -> None:
         match token.type:
@@ -66,8 +76,6 @@ class _Reader:
                 self._inline(_text(token.children or ()))
             case "fence" | "code_block":
                 self._builder.code(token.content)
-            case "html_block":
-                self._builder.paragraph(html_text(token.content))
 
     def _inline(self, text: str) -> None:
         if self._in_cell:
@@ -81,8 +89,12 @@ class _Reader:
 
 
 def _text(tokens: Sequence[Token]) -> str:
-    lines = [""]
+    lines, hidden = [""], HiddenMarkup()
     for token in tokens:
+        if token.type == "html_inline":
+            hidden.read(token.content)
+        if hidden.inside:
+            continue
         match token.type:
             case "text" | "code_inline":
                 lines[-1] += token.content

@@ -12,10 +12,11 @@ from contracts.queries import GenerationParameters, RetrievedPassage, Turn
 from contracts.runtime_config import RuntimeConfig
 from tests.unit.generate.chat.scripted import ScriptedModel
 from tests.unit.generate.making import passage
-from workers.generate.base import Answer, Piece, Prompt
+from workers.generate.base import Answer, Piece, Prompt, Removed
 from workers.generate.chat.generator import ChatGenerator
 from workers.generate.chat.model import FinishReason
 from workers.generate.chat.template import PromptTemplate
+from workers.text.scripts import Script
 
 HIVE = passage("Bees dance in the dark. The angle of the dance tells the direction of the flowers.")
 
@@ -68,6 +69,43 @@ async def test_an_answer_that_nothing_supports_has_no_citations() -> None:
     _, made = await answer(ScriptedModel("Elephants sleep standing."), HIVE)
     assert made.text == "Elephants sleep standing."
     assert made.citations == ()
+
+
+LINKED = passage("Order wax at https://shop.example/wax. Bees dance in the dark.")
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "removed"),
+    [
+        ("Dark [1]. ![x](https://evil.example/d)", "Dark [1]. ![x]", {Removed.LINK: 1}),
+        ("At https://shop.example/wax [1].", "At https://shop.example/wax [1].", {}),
+        ("At https://shop.example/wax\nand elsewhere [1].", "At \nand elsewhere [1].", {Removed.LINK: 1}),
+        ("Order wax at https://shop.example/wax.", "Order wax at https://shop.example/wax. [1]", {}),
+        ("Da\u200brk\U000e0041 <img src=x>[1].", "Dark [1].", {Removed.INVISIBLE: 2, Removed.MARKUP: 1}),
+    ],
+)
+async def test_only_links_of_cited_passages_are_passed_on(said: str, text: str, removed: dict[Removed, int]) -> None:
+    """The markers of an answer without any count, too."""
+    _, made = await answer(ScriptedModel(*said), LINKED)
+    assert (made.text, made.removed, made.answered) == (text, removed, True)
+
+
+async def test_an_answer_that_repeats_the_instructions_is_cut_and_says_so() -> None:
+    system = PromptTemplate.read().wording(Script.ALPHABETIC).system
+    model = ScriptedModel("In the dark [1]. ", *system.split(" "), " and more [1].")
+    _, made = await answer(model, HIVE)
+    assert made.text.startswith("In the dark [1]. ")
+    assert "from passages" not in made.text
+    assert (made.finish_reason, made.removed) == ("content_filter", {Removed.PROMPT: 1})
+    assert [c.n for c in made.citations] == [1]
+    assert made.usage.completion_tokens == model.said
+
+
+@pytest.mark.parametrize("reason", [FinishReason.STOP, FinishReason.LENGTH])
+async def test_an_answer_of_which_nothing_is_left_is_no_answer(reason: FinishReason) -> None:
+    _, made = await answer(ScriptedModel("https://evil.example/x", finish_reason=reason), HIVE)
+    assert (made.text, made.answered) == ("The documents hold no answer to this question.", False)
+    assert made.removed == {Removed.LINK: 1}
 
 
 @pytest.mark.parametrize(
@@ -166,6 +204,14 @@ async def test_a_conversation_that_is_rewritten_cannot_end_its_message() -> None
 async def test_a_rewriting_that_says_nothing_is_an_error() -> None:
     with pytest.raises(TransientError, match="did not rewrite"):
         await generator(ScriptedModel(' "" ')).condense("It?", [Turn(role="user", content="A hive.")])
+
+
+async def test_a_rewriting_that_repeats_what_the_model_was_told_is_an_error() -> None:
+    told = PromptTemplate.read().wording(Script.ALPHABETIC).condense_system
+    with pytest.raises(TransientError, match="repeated what it was told"):
+        await generator(ScriptedModel(told)).condense("It?", [Turn(role="user", content="A hive.")])
+    echoed = ScriptedModel(told)
+    assert await generator(echoed).condense(told, [Turn(role="user", content="A hive.")])
 
 
 async def test_of_a_long_conversation_the_latest_turns_are_told() -> None:

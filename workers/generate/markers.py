@@ -13,8 +13,11 @@ _RANGE = re.compile(r"[\[【［]\s*(\d{1,4})\s*[-–]\s*(\d{1,4})\s*[\]】］]")
 _NUMBER = re.compile(r"\d+")
 _OPENING, _CLOSING = "[【［", "]】］"
 _CODE = "`"
+_FENCE = 3 * _CODE
 LONGEST = 40
 """A bracket that is not closed within so many characters is no marker."""
+LONGEST_CODE = 200
+"""Code that is not closed within so many characters, or on its line, is none, unless it stands below a fence."""
 
 
 def _half() -> re.Pattern[str]:
@@ -31,15 +34,18 @@ _HALF = _half()
 class MarkerFilter:
     """Passes on what a model says, with its markers as `[n]`, each of a passage that there is.
 
-    Text is held back only from the spaces before a bracket to where it closes. Markers of passages that there are not
-    are removed with the spaces before them, and counted in `removed`. Code between backticks is left as it is.
+    Text is held back only from the spaces before a bracket to where it closes, and code within a line, which is none before
+    it is closed. Markers of passages that there are not are removed with the spaces before them, and counted in `removed`.
+    Code is left as it is.
     """
 
     def __init__(self, passages: int) -> None:
         self._passages = passages
         self._spaces = ""
         self._bracket = ""
-        self._in_code = False
+        self._code = ""
+        self._fenced = False
+        self._opens_line = True
         self.removed = 0
 
     def feed(self, text: str) -> str:
@@ -48,23 +54,65 @@ class MarkerFilter:
 
     def finish(self, *, cut: bool = False) -> str:
         """What was held back to the end; without the half of a marker, where the reply was `cut` inside of it."""
+        unclosed = ""
+        while self._code and not self._fenced:
+            unclosed += self._no_code()
         if cut and _HALF.fullmatch(self._bracket):
             self._spaces = self._bracket = ""
-        return self._let_go()
+        return unclosed + self._let_go()
 
     def _take(self, character: str) -> str:
+        if self._code:
+            return self._inside_code(character)
+        if character == _CODE:
+            self._code = character
+            return self._let_go()
+        self._opens_line = character == "\n" or (self._opens_line and character == " ")
         if self._bracket:
             return self._inside(character)
-        if character == _CODE:
-            self._in_code = not self._in_code
-        elif not self._in_code:
-            if character == " ":
-                self._spaces += character
-                return ""
-            if character in _OPENING:
-                self._bracket = character
-                return ""
+        if character == " ":
+            self._spaces += character
+            return ""
+        if character in _OPENING:
+            self._bracket = character
+            return ""
         return self._let_go() + character
+
+    def _inside_code(self, character: str) -> str:
+        if self._fenced:
+            return self._inside_fence(character)
+        before, self._code = self._code, self._code + character
+        if before.startswith(_FENCE):
+            return self._opening_fence(character)
+        if before == 2 * _CODE:
+            return "" if character == _CODE and self._opens_line else self._no_code()
+        if character == "\n" or len(self._code) > LONGEST_CODE:
+            return self._no_code()
+        return self._end_code() if character == _CODE and before != _CODE else ""
+
+    def _opening_fence(self, character: str) -> str:
+        """The line with the fence: one with more such signs, or that never ends, opens nothing."""
+        if character == _CODE or len(self._code) > LONGEST_CODE:
+            return self._no_code()
+        self._fenced = character == "\n"
+        return self._code if self._fenced else ""
+
+    def _inside_fence(self, character: str) -> str:
+        self._code = (self._code + character)[-len(_FENCE) :]
+        if self._code == _FENCE:
+            self._fenced = False
+            self._end_code()
+        return character
+
+    def _end_code(self) -> str:
+        code, self._code, self._opens_line = self._code, "", False
+        return code
+
+    def _no_code(self) -> str:
+        """Its sign is text like any other, and what follows it is looked at anew; two signs are code without anything."""
+        code = self._end_code()
+        signs = 2 if code.startswith(2 * _CODE) else 1
+        return code[:signs] + self.feed(code[signs:])
 
     def _inside(self, character: str) -> str:
         if character in _OPENING:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.generate.chat.markers import LONGEST, MarkerFilter
+from workers.generate.markers import LONGEST, MarkerFilter
 
 
 def said(text: str, *, passages: int = 3, step: int | None = None, cut: bool = False) -> tuple[str, int]:
@@ -34,6 +34,12 @@ def said(text: str, *, passages: int = 3, step: int | None = None, cut: bool = F
         ),
         ("Keep [this] and [sic].", "Keep [this] and [sic].", 0),
         ("In code `a[7]` stays, outside [7] goes.", "In code `a[7]` stays, outside goes.", 1),
+        ("Not closed: `a[7] and [8]\nthen [1]", "Not closed: `a and\nthen [1]", 2),
+        ("```c\nx[7] = `y`;\n```\nEnd [7].", "```c\nx[7] = `y`;\n```\nEnd.", 1),
+        ("No fence ```\na [7]\n```", "No fence ```\na\n```", 1),
+        ("```a` [7]\n[8]", "```a`\n", 2),
+        ("In a bracket [a `b`] and `c` [7].", "In a bracket [a `b`] and `c`.", 1),
+        ("``[7]`` [1]", "```` [1]", 1),
         ("Open [ bracket\nand [1", "Open [ bracket\nand [1", 0),
         ("Nested [[2]] here", "Nested [[2]] here", 0),
         ("[" + "x" * 100, "[" + "x" * 100, 0),
@@ -73,7 +79,9 @@ def test_half_a_marker_at_the_end_of_a_reply_that_was_cut_is_left_out(half: str,
     assert said(f"Bees dance [1] {half}", step=step) == (f"Bees dance [1] {half}", 0)
 
 
-@pytest.mark.parametrize("text", ["See [the", "In code `a[1", "Of [1990s", "Whole [2]", "An x[1]y", "No bracket "])
+@pytest.mark.parametrize(
+    "text", ["See [the", "In code `a[1]`", "```\na[1", "Of [1990s", "Whole [2]", "An x[1]y", "No bracket "]
+)
 def test_what_is_no_half_of_a_marker_stays_where_a_reply_was_cut(text: str) -> None:
     assert said(text, cut=True) == (text, 0)
 
