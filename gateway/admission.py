@@ -19,8 +19,10 @@ ALWAYS = 8
 """So many may wait at a stage that gets nothing done: a worker that is being replaced must find them."""
 SHARE = 0.7
 """Of its time a question may wait so much; the rest is for its answer."""
-TURN_SHARE = 0.6
-"""As much it may have to wait with its turn, as that is estimated when it comes; it waits a little longer if it has to."""
+TURN_SHARE = 0.5
+"""As much it may have to wait until its turn, as that is estimated when it comes; the rest of its wait is for what lies ready."""
+PATIENCE = 0.6
+"""So much it waits for its turn, if that was estimated too short."""
 LEAST_RETRY_S = 1
 MOST_RETRY_S = 60
 UNKNOWN_RETRY_S = 10
@@ -239,7 +241,7 @@ class Stay:
 
 
 def _may_wait_s(stage: Stage, deadline_s: float) -> float:
-    by_deadline_s = SHARE * deadline_s
+    by_deadline_s = PATIENCE * deadline_s
     return by_deadline_s if stage.window is None else min(by_deadline_s, stage.window.max_wait_s)
 
 

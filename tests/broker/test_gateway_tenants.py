@@ -44,7 +44,7 @@ async def agree(gateway: Gateway, admin: dict[str, str], tenant: str = "acme", *
     path = f"/v1/tenants/{tenant}"
 
     async def is_followed() -> bool:
-        return (await gateway.http.get(path, headers=admin)).json()["terms"] == {**NOTHING, **terms}
+        return bool((await gateway.http.get(path, headers=admin)).json()["terms"] == {**NOTHING, **terms})
 
     await until(is_followed)
 
@@ -59,7 +59,7 @@ async def submit(gateway: Gateway, headers: dict[str, str], name: str, text: str
 
 async def usage(gateway: Gateway, admin: dict[str, str], tenant: str = "acme") -> dict[str, int]:
     shown = (await gateway.http.get(f"/v1/tenants/{tenant}", headers=admin)).json()
-    return shown["usage"]
+    return dict(shown["usage"])
 
 
 async def has(gateway: Gateway, admin: dict[str, str], documents: int, tenant: str = "acme") -> None:

@@ -30,7 +30,7 @@ def turns_to(stage: Stage, weights: dict[str, float] | None = None, now: Callabl
         has_room=lambda: stage.room > 0,
         enter=stage.enter,
         weight_of=lambda tenant: known.get(tenant, 1.0),
-        **({"monotonic": now} if now else {}),  # type: ignore[arg-type]
+        **({"monotonic": now} if now else {}),
     )
 
 
