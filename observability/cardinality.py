@@ -61,6 +61,7 @@ ATTRIBUTES = frozenset(
         "waggle.request",
         "waggle.safeguard",
         "waggle.source.service",
+        "waggle.policy",
         "waggle.stage",
         "waggle.verdict",
     }
