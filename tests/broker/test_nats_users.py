@@ -216,7 +216,7 @@ async def enough_letters(admin: Broker) -> bool:
 
 
 async def settings(platform: Platform) -> None:
-    """What people set over HTTP: values, rules, silences, keys, a pause."""
+    """What people set over HTTP: values, rules, silences, keys, a pause, what is agreed with a tenant."""
     changed = await platform.http.patch("/v1/config", json={"values": {"top_k": 3}, "because": "a test"})
     assert changed.status_code == 200, changed.text
     assert (await platform.http.post("/v1/config/rollback", json={"revision": 0, "because": "x"})).status_code < 500
@@ -227,8 +227,18 @@ async def settings(platform: Platform) -> None:
     pause = await platform.http.put("/v1/recovery/pause", json={"reason": "a test", "ends_at": soon})
     assert pause.status_code == 200, pause.text
     assert (await platform.http.delete("/v1/recovery/pause")).status_code < 500
+    terms = {"rate_limit": "1000/m", "max_documents": 1000}
+    assert (await platform.http.put("/v1/tenants/default", json=terms)).status_code == 200
+    await until(lambda: is_agreed(platform), timeout_s=WAIT_S, what="the terms are followed")
+    await platform.asked()  # counted
+    assert (await platform.http.delete("/v1/tenants/default")).status_code == 200
     key = await platform.http.post("/v1/keys", json={"name": "x", "scopes": ["read"], "tenant": TENANT})
     assert key.status_code == 201, key.text
+
+
+async def is_agreed(platform: Platform) -> bool:
+    terms = (await platform.http.get("/v1/tenants/default")).json()["terms"]
+    return bool(terms["max_documents"] == 1000)
 
 
 async def orders(platform: Platform, admin: Broker) -> None:

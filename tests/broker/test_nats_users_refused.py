@@ -66,6 +66,8 @@ PUBLISHERS = {
     "$KV.documents.acme.d": {"gateway", "ingest", "embed", "keeper", "admin"},
     "$KV.batches.g.1": {"embed", "admin"},
     "$KV.apikeys.key.k": {"gateway", "admin"},
+    "$KV.tenants.acme": {"gateway", "admin"},
+    "$KV.limits.tenant.acme": {"gateway", "admin"},
     "$KV.alerts.state.x": {"observer", "admin"},
     "$KV.silences.s": {"gateway", "admin"},
     "$KV.config.runtime.current": {"gateway", "operator", "admin"},
