@@ -23,6 +23,7 @@ from gateway.admittance import Admittance, admittance
 from gateway.asking import Asking
 from gateway.bodies import JsonBodies
 from gateway.drain import Drain
+from gateway.encoding import TextsInHand
 from gateway.feed import DocumentFeed
 from gateway.fetching import Fetcher, Permission
 from gateway.identity import Identity
@@ -38,6 +39,7 @@ from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
 from messaging.configuration import ConfigBook, ConfigClerk, ConfigFollower
+from messaging.encoding import EncodeDesk
 from messaging.fleet import FleetView
 from messaging.heartbeats import HeartbeatPublisher
 from messaging.ledger import DocumentLedger
@@ -82,6 +84,8 @@ class Backend:
     terminals: Terminals
     reader: AnswerReader
     asking: Asking
+    encoders: EncodeDesk
+    texts: TextsInHand
     facts: DocumentFacts
     abandoned: Abandoned
     fleet: FleetView
@@ -243,6 +247,8 @@ def _assembled(
             stages=stages,
             deadline_grace_s=limits.deadline_grace_s,
         ),
+        encoders=EncodeDesk(broker),
+        texts=TextsInHand(at_most=limits.texts_in_hand),
         facts=DocumentFacts(broker),
         abandoned=Abandoned(broker, grace_s=limits.resume_grace_s),
         fleet=FleetView(broker),
