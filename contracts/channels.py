@@ -156,7 +156,7 @@ CHANNELS: tuple[Channel, ...] = (
         senders=("gateway",),
         receivers=("retrieve",),
         summary="The vectors of texts. Answered to its reply subject by one worker, with those of the first texts, as many as fit "
-        "into a message, or with why there are none.",
+        "into a message and into its time, or with why there are none.",
     ),
     Channel(
         name="cacheCleared",

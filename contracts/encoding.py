@@ -73,7 +73,9 @@ class EncodeFailure(Value):
 
 
 class EncodeReply(Message):
-    """The vectors of the first of the texts, in their order: as many as fit into one message, at least one. Or a failure."""
+    """The vectors of the first of the texts, in their order: as many as fit into one message and into the time, at least one. Or
+    a failure.
+    """
 
     model: str | None = None
     dimension: int | None = Field(default=None, ge=1)

@@ -17,8 +17,8 @@ from messaging.encoding import EncoderLeftError, EncodersBusyError, TextRefusedE
 
 GROUPS_AT_ONCE = 4
 """Of one request: more workers do more of it at a time, and each has the next group at hand."""
-GROUP_S = 60.0
-"""A worker that has said nothing for so long is given up; a group is encoded in a second or two where nothing goes before it."""
+GROUP_S = 20.0
+"""A worker that has said nothing for so long is given up. It tells what it has after half of that."""
 ASKS = 3
 """So many workers may end or fall silent over a group."""
 FIRST_PAUSE_S = 0.05
@@ -95,7 +95,7 @@ class Encoding:
     async def _group(self, first: int, texts: Sequence[str]) -> list[EncodeReply]:
         replies = list[EncodeReply]()
         async with self._at_once:
-            while texts:  # as many as fit into a message come at a time
+            while texts:  # as many come at a time as fit into a message, or were encoded by then
                 replies.append(await self._asked(first, texts))
                 first, texts = first + len(replies[-1].vectors), texts[len(replies[-1].vectors) :]
         return replies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -17,13 +18,15 @@ from workers.retrieve.text_vectors import TextVectors
 T = TypeVar("T")
 
 
-def vectors_of(embedder: Embedder, *, reply_bytes: int = 1024 * 1024) -> TextVectors:
+def vectors_of(
+    embedder: Embedder, *, reply_bytes: int = 1024 * 1024, monotonic: Callable[[], float] = time.monotonic
+) -> TextVectors:
     """Of an encoder that no question wants."""
 
     async def at_once(work: Callable[[Embedder], T]) -> T:
         return work(embedder)
 
-    return TextVectors(at_once, embedder.identity, reply_bytes=reply_bytes)
+    return TextVectors(at_once, embedder.identity, reply_bytes=reply_bytes, monotonic=monotonic)
 
 
 @asynccontextmanager

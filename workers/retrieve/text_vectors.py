@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Protocol, TypeVar
@@ -18,6 +19,8 @@ GROUP_CHARACTERS = 2000
 """So much is encoded in one go, if it is more than one text: a question that comes meanwhile waits for no more than that."""
 FRAME_BYTES = 1024
 """Of a reply, for what is not vectors."""
+SHARE = 0.5
+"""Of the time of a request; what is encoded by then is told, so that slow encoders get on, too."""
 PLAIN = "Every encoder can take this sentence."
 
 Outcome = Vector | Exception
@@ -35,21 +38,29 @@ class BetweenQuestions(Protocol):
 class TextVectors:
     """Encodes the texts of requests in small groups. Nothing of them is remembered."""
 
-    def __init__(self, between_questions: BetweenQuestions, identity: EncoderIdentity, *, reply_bytes: int) -> None:
+    def __init__(
+        self,
+        between_questions: BetweenQuestions,
+        identity: EncoderIdentity,
+        *,
+        reply_bytes: int,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`reply_bytes`: as large a message may be."""
         self._between_questions = between_questions
+        self._monotonic = monotonic
         self._identity = identity
         self._most = (reply_bytes - FRAME_BYTES) // _encoded_bytes(identity.dimension)
 
     async def reply(self, request: EncodeRequest) -> EncodeReply:
-        """The vectors of the first texts, as many as fit into a reply.
+        """The vectors of the first texts, as many as fit into a reply and into half of its time, of one group at least.
 
         Raises `OtherModelError`, `OtherDimensionError`, `TextRefusedError`, `PermanentError` where not even one fits, or
         `TransientError`.
         """
         self._require_wanted(request)
         encode = _passages if request.kind is TextKind.PASSAGES else _questions
-        vectors, read = list[str](), list[int | None]()
+        vectors, read, ends = list[str](), list[int | None](), self._monotonic() + SHARE * request.timeout_s
         for group in _groups(request.texts[: self._most]):
             outcomes, tokens = await self._between_questions(partial(encode, texts=group))
             for outcome in outcomes:
@@ -57,6 +68,8 @@ class TextVectors:
                     raise TextRefusedError(f"it cannot be encoded ({outcome})", position=len(vectors)) from outcome
                 vectors.append(base64.b64encode(outcome.astype("<f4").tobytes()).decode())
             read.append(tokens)
+            if self._monotonic() > ends:
+                break
         return EncodeReply(
             model=self._identity.model,
             dimension=self._identity.dimension,

@@ -194,6 +194,6 @@ class TestBetweenQuestions:
         embedder.gate.set()
         await stopping
         waiting.append(asyncio.create_task(encoder.between_questions(self.work(embedder, "late"))))
-        done, _ = await asyncio.wait(waiting)
+        await asyncio.wait(waiting)
         assert [task.cancelled() for task in waiting] == [False, True, True, True]
         assert embedder.calls == [["a"]]

@@ -81,6 +81,16 @@ async def test_as_many_come_as_fit_into_a_message() -> None:
     assert embedder.calls == [["a", "b", "c"]]  # no others are encoded in vain
 
 
+async def test_what_a_slow_encoder_has_after_half_of_the_time_is_told() -> None:
+    embedder = Picky()
+
+    reply = await vectors_of(embedder, monotonic=lambda: 0.2 * len(embedder.calls)).reply(
+        asking(*("x" * GROUP_CHARACTERS for _ in range(9)), timeout_s=1)
+    )
+
+    assert (len(reply.vectors), reply.tokens) == (3, 3)
+
+
 @pytest.mark.parametrize("dimension", [1, 3, 384, 1536, 16_384, 195_000])
 async def test_a_reply_fits_whatever_the_dimension(dimension: int) -> None:
     embedder = SimulatedEmbedder(dimension=dimension)
