@@ -23,7 +23,7 @@ from gateway.admittance import Admittance, admittance
 from gateway.asking import Asking
 from gateway.bodies import JsonBodies
 from gateway.drain import Drain
-from gateway.encoding import TextsInHand
+from gateway.encoding import Encoders
 from gateway.feed import DocumentFeed
 from gateway.fetching import Fetcher, Permission
 from gateway.identity import Identity
@@ -39,7 +39,6 @@ from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
 from messaging.configuration import ConfigBook, ConfigClerk, ConfigFollower
-from messaging.encoding import EncodeDesk
 from messaging.fleet import FleetView
 from messaging.heartbeats import HeartbeatPublisher
 from messaging.ledger import DocumentLedger
@@ -84,8 +83,7 @@ class Backend:
     terminals: Terminals
     reader: AnswerReader
     asking: Asking
-    encoders: EncodeDesk
-    texts: TextsInHand
+    encoders: Encoders
     facts: DocumentFacts
     abandoned: Abandoned
     fleet: FleetView
@@ -247,8 +245,7 @@ def _assembled(
             stages=stages,
             deadline_grace_s=limits.deadline_grace_s,
         ),
-        encoders=EncodeDesk(broker),
-        texts=TextsInHand(at_most=limits.texts_in_hand),
+        encoders=Encoders.over(broker, limits),
         facts=DocumentFacts(broker),
         abandoned=Abandoned(broker, grace_s=limits.resume_grace_s),
         fleet=FleetView(broker),

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from contracts.encoding import MAX_CHARACTERS, MAX_TEXTS, EncodeReply, EncodeRequest, TextKind
 from gateway import problems
-from messaging.encoding import EncoderLeftError, EncodersBusyError, TextRefusedError
+from gateway.limits import Limits
+from messaging.broker import Broker
+from messaging.encoding import EncodeDesk, EncoderLeftError, EncodersBusyError, TextRefusedError
 
 GROUPS_AT_ONCE = 4
 """Of one request: more workers do more of it at a time, and each has the next group at hand."""
@@ -133,12 +135,23 @@ class Encoding:
         )
 
 
-class TextsInHand:
-    """Bounds what a gateway keeps of texts and their vectors at once; a tenant may have a half of it."""
+class Encoders:
+    """The workers that encode, as a gateway asks them, with a bound on what it keeps of texts and their vectors at once."""
 
-    def __init__(self, *, at_most: int) -> None:
+    def __init__(self, desk: Desk, *, at_most: int, patience_s: float) -> None:
+        """A tenant may have a half of `at_most` texts in hand."""
+        self._desk = desk
         self._at_most = at_most
+        self._patience_s = patience_s
         self._of = Counter[str]()
+
+    @classmethod
+    def over(cls, broker: Broker, limits: Limits) -> Self:
+        return cls(EncodeDesk(broker), at_most=limits.texts_in_hand, patience_s=limits.encoders_patience_s)
+
+    def encoding(self, wanted: Wanted) -> Encoding:
+        """Nothing is asked yet."""
+        return Encoding(self._desk, wanted, patience_s=self._patience_s)
 
     @contextmanager
     def holding(self, tenant: str, texts: int) -> Iterator[None]:

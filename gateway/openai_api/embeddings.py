@@ -36,9 +36,9 @@ async def embed(request: Request) -> Response:
     identity, backend = permitted(request, Scope.QUERY), connected_backend(request)
     limits = backend.limits
     body = await backend.json.read(request, EmbeddingsBody, at_most=limits.embeddings_bytes, crowded=CROWDED)
-    encoding = Encoding(backend.encoders, _wanted(identity, body), patience_s=limits.encoders_patience_s)
+    encoding = backend.encoders.encoding(_wanted(identity, body))
     async with AsyncExitStack() as resources:
-        resources.enter_context(backend.texts.holding(identity.tenant, len(body.input)))
+        resources.enter_context(backend.encoders.holding(identity.tenant, len(body.input)))
         stopping = problems.unavailable("The gateway is stopping, and not all texts are encoded; ask again.")
         done = _done(encoding, within_s=body.extension.deadline_s)
         encoded = await awaited(backend, request, done, stopping=stopping)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from contracts.encoding import MAX_CHARACTERS, MAX_TEXTS, EncodeReply, EncodeRequest, TextKind
-from gateway.encoding import ASKS, GROUPS_AT_ONCE, EncodersExchangedError, Encoding, TextsInHand, Wanted
+from gateway.encoding import ASKS, GROUPS_AT_ONCE, Encoders, EncodersExchangedError, Encoding, Wanted
 from gateway.problems import Problem
 from messaging.encoding import EncoderLeftError, EncodersBusyError, NotEncodedError, TextRefusedError
 
@@ -184,13 +184,13 @@ async def test_vectors_of_two_encoders_are_not_mixed() -> None:
 
 
 def test_texts_in_hand_are_bounded_and_one_tenant_has_a_half() -> None:
-    in_hand = TextsInHand(at_most=10)
-    with in_hand.holding("a", 5), in_hand.holding("b", 3):
+    encoders = Encoders(Desk(), at_most=10, patience_s=1)
+    with encoders.holding("a", 5), encoders.holding("b", 3):
         for tenant, texts in (("a", 1), ("c", 3)):
-            with pytest.raises(Problem, match="as many texts") as raised, in_hand.holding(tenant, texts):
+            with pytest.raises(Problem, match="as many texts") as raised, encoders.holding(tenant, texts):
                 pass
             assert (raised.value.status, raised.value.headers["Retry-After"]) == (429, "1")
-        with in_hand.holding("c", 2):
+        with encoders.holding("c", 2):
             pass
-    with in_hand.holding("c", 5):
+    with encoders.holding("c", 5):
         pass
