@@ -11,6 +11,7 @@ from contracts.condensing import CondenseReply, CondenseRequest
 from contracts.control import ControlOrder, ControlReply
 from contracts.deadletters import DeadLetter
 from contracts.documents import EmbedRequest, IngestRequest, PurgeRequest
+from contracts.encoding import EncodeReply, EncodeRequest
 from contracts.endpoint_reports import EndpointOrder, EndpointReport, EndpointReportRequest
 from contracts.events import DocumentEvent, QueryEvent
 from contracts.health import Heartbeat
@@ -147,6 +148,15 @@ CHANNELS: tuple[Channel, ...] = (
         senders=("retrieve",),
         receivers=("generate",),
         summary="Put a question of a conversation in full. Answered to its reply subject by a worker that has a model.",
+    ),
+    Channel(
+        name="encode",
+        address=subjects.ENCODE,
+        messages=(EncodeRequest, EncodeReply),
+        senders=("gateway",),
+        receivers=("retrieve",),
+        summary="The vectors of texts. Answered to its reply subject by one worker, with those of the first texts, as many as fit "
+        "into a message and into its time, or with why there are none.",
     ),
     Channel(
         name="cacheCleared",

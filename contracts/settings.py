@@ -87,6 +87,13 @@ class RetrieveSettings(EncoderSettings, RerankerSettings, ProcessSettings, Index
     """The retrieve worker."""
 
     retrieve_concurrency: int = Field(default=8, ge=1, le=256, description="Questions searched at once.", examples=[8])
+    encode_concurrency: int = Field(
+        default=8,
+        ge=1,
+        le=256,
+        description="Requests for vectors of texts in hand at once; they take turns, and questions go before them.",
+        examples=[8],
+    )
     fusion: Fusion = Field(
         default=Fusion.CONVEX, description="How the two sides of hybrid search are combined.", examples=["convex"]
     )

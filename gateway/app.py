@@ -44,6 +44,7 @@ from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
 from gateway.identity import OPEN, Door
 from gateway.limits import Limits
+from gateway.openai_api import embeddings, models
 from gateway.openai_api import routes as openai_api
 from gateway.openapi import secured
 from gateway.rates import Rates, Turnstile
@@ -58,6 +59,8 @@ DESCRIPTION = "Submit documents, ask questions, get answers that cite them. Erro
 ROUTES = (
     queries,
     openai_api,
+    embeddings,
+    models,
     uploads,
     url_documents,
     documents,

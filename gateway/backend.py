@@ -23,6 +23,7 @@ from gateway.admittance import Admittance, admittance
 from gateway.asking import Asking
 from gateway.bodies import JsonBodies
 from gateway.drain import Drain
+from gateway.encoding import Encoders
 from gateway.feed import DocumentFeed
 from gateway.fetching import Fetcher, Permission
 from gateway.identity import Identity
@@ -82,6 +83,7 @@ class Backend:
     terminals: Terminals
     reader: AnswerReader
     asking: Asking
+    encoders: Encoders
     facts: DocumentFacts
     abandoned: Abandoned
     fleet: FleetView
@@ -243,6 +245,7 @@ def _assembled(
             stages=stages,
             deadline_grace_s=limits.deadline_grace_s,
         ),
+        encoders=Encoders.over(broker, limits),
         facts=DocumentFacts(broker),
         abandoned=Abandoned(broker, grace_s=limits.resume_grace_s),
         fleet=FleetView(broker),

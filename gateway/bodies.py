@@ -18,6 +18,8 @@ from gateway.limits import Limits
 
 Model = TypeVar("Model", bound=BaseModel)
 
+CROWDED = "The JSON body has far more members than any request here takes."
+
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -88,13 +90,16 @@ class JsonBodies:
         self._limits = limits
         self._in_hand = 0
 
-    async def read(self, request: Request, model: type[Model], *, at_most: int) -> Model:
-        """Raises 413, 415, 400 (no JSON) or 422 (not of the schema) problems, and 503 when too much is in hand."""
+    async def read(self, request: Request, model: type[Model], *, at_most: int, crowded: str = CROWDED) -> Model:
+        """Raises 413, 415, 400 (no JSON) or 422 (not of the schema) problems, and 503 when too much is in hand.
+
+        `crowded` is what is said of a body with too many members.
+        """
         _require_json(request)
         body = Body(request, self._limits)
         expected = min(body.declared_bytes or at_most, at_most)
         with self._holding(expected):
-            return self._parse(await body.read(at_most=at_most), model)
+            return self._parse(await body.read(at_most=at_most), model, crowded)
 
     @contextmanager
     def _holding(self, size: int) -> Iterator[None]:
@@ -106,21 +111,21 @@ class JsonBodies:
         finally:
             self._in_hand -= size
 
-    def _parse(self, data: bytes, model: type[Model]) -> Model:
-        self._judge_structure(data)
+    def _parse(self, data: bytes, model: type[Model], crowded: str) -> Model:
+        self._judge_structure(data, crowded)
         try:
             return model.model_validate_json(data)
         except ValidationError as error:
             raise problems.of_validation(error) from None
 
-    def _judge_structure(self, data: bytes) -> None:
+    def _judge_structure(self, data: bytes, crowded: str) -> None:
         """Refuse deep or crowded JSON before a parser builds it: what is left without its strings is the structure.
 
         Strings beyond a number that no request has are left in, and make it too long.
         """
         structure = _STRINGS.sub(b'""', data, count=self._limits.json_strings)
         if len(structure) > self._limits.json_structure_bytes:
-            raise problems.invalid("The JSON body has far more members than any request here takes.")
+            raise problems.invalid(crowded)
         if _depth(structure) > self._limits.json_depth:
             raise problems.invalid(f"The JSON body is nested deeper than {self._limits.json_depth} levels.")
         if b"\\u0000" in data and _ESCAPED_NUL.search(data):

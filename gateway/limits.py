@@ -23,6 +23,10 @@ class Limits:
     field_bytes: int = 64 * KiB
     query_bytes: int = 64 * KiB
     conversation_bytes: int = 1 * MiB
+    embeddings_bytes: int = 4 * MiB
+    embeddings_sent_s: float = 60.0
+    texts_in_hand: int = 16 * KiB
+    encoders_patience_s: float = 5.0
     json_document_bytes: int = 12 * MiB
     json_in_hand_bytes: int = 32 * MiB
     json_depth: int = 16

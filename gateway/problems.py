@@ -180,6 +180,11 @@ def too_many(detail: str, *, policy: str, allowed: int, window_s: int, retry_aft
     return Problem(429, ProblemCode.TOO_MANY, detail, headers=headers)
 
 
+def busy(detail: str, *, retry_after_s: int = 1) -> Problem:
+    """Nothing was accepted since as much is in hand as can be; it is soon done, at no rate that could be promised."""
+    return Problem(429, ProblemCode.TOO_MANY, detail, headers={"Retry-After": str(retry_after_s)})
+
+
 def unavailable(detail: str, *, retry_after_s: float = 2.0, **extensions: object) -> Problem:
     """Nothing was accepted; the same request may succeed after `retry_after_s`."""
     seconds = str(max(1, round(retry_after_s)))

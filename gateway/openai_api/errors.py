@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from gateway.problems import Problem
 
-PATHS: Final = ("/v1/chat/", "/v1/models")
+PATHS: Final = ("/v1/chat/", "/v1/embeddings", "/v1/models")
 """Where they are answered so."""
 _TYPES: Final[Mapping[int, str]] = {
     401: "authentication_error",

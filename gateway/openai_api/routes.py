@@ -1,13 +1,12 @@
-"""`/v1/chat/completions` and `/v1/models`, for clients of OpenAI's API."""
+"""`/v1/chat/completions`, for clients of OpenAI's API."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from typing import Annotated, Final
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +15,7 @@ from contracts.api_keys import Scope
 from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
 from gateway.backend import Backend, connected_backend
-from gateway.identity import Asks, permitted
+from gateway.identity import permitted
 from gateway.openai_api.chunks import STOPPING, Chunks, error_chunk, told_of, usage_of
 from gateway.openai_api.conversation import question_of
 from gateway.openai_api.schemas import (
@@ -25,20 +24,14 @@ from gateway.openai_api.schemas import (
     ChatBody,
     ChatCompletion,
     Choice,
-    ModelList,
-    ModelView,
 )
 from gateway.openai_api.text import sources_of
 from gateway.openapi import json_body, refusals, stream
-from gateway.problems import Problem
 from gateway.queries import HEADER_QUERY_ID
 from gateway.routing import DirectRoute
 from gateway.waiting import waited_for
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
-
-MADE: Final = 1_767_225_600
-"""When the model came to be, which clients want to know: seconds since 1970."""
 
 
 async def complete(request: Request) -> Response:
@@ -66,24 +59,6 @@ router.add_api_route(
     openapi_extra=json_body(ChatBody),
     route_class_override=DirectRoute,
 )
-
-
-@router.get("/models", response_model=ModelList)
-async def list_models(_: Asks) -> ModelList:
-    """The one model: documents, and whoever writes answers from them."""
-    return ModelList(data=[_model()])
-
-
-@router.get("/models/{model}", response_model=ModelView, responses=refusals(404))
-async def show_model(_: Asks, model: Annotated[str, Path(max_length=256, examples=[MODEL])]) -> ModelView:
-    """The one model."""
-    if model != MODEL:
-        raise Problem(404, "model_not_found", f"There is no model {model}: the one to ask is {MODEL}.")
-    return _model()
-
-
-def _model() -> ModelView:
-    return ModelView(id=MODEL, created=MADE)
 
 
 async def _streamed(

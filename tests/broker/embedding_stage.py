@@ -51,6 +51,9 @@ class WatchedEmbedder:
     def encode_questions(self, questions: Sequence[str]) -> Vector:
         return self._inner.encode_questions(questions)
 
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        return self._inner.count_tokens(texts)
+
     def close(self) -> None:
         self._inner.close()
 

@@ -100,7 +100,7 @@ async def test_openapi_describes_every_route_with_examples(gateway):
         "/v1/recoveries", "/v1/incidents", "/v1/incidents/{incident}",
         *(f"/v1/recovery/{name}" for name in ("pause", "approvals", "policy", "plan")),
         "/v1/keys", "/v1/keys/token", "/v1/keys/{key_id}", "/v1/keys/{key_id}/rotate", "/v1/tenants", "/v1/tenants/{tenant}",
-        "/v1/chat/completions", "/v1/models", "/v1/models/{model}",
+        "/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}",
         "/v1/config", "/v1/config/rollback", "/v1/config/revisions", "/v1/config/revisions/{number}",
         *(f"/v1/prometheus/api/v1/{name}" for name in (
             "query", "query_range", "series", "labels", "label/{name}/values", "metadata", "status/buildinfo", "rules",

@@ -177,6 +177,8 @@ async def documents_and_questions(platform: Platform) -> None:
     turns = [{"role": "user", "content": "Bees?"}, {"role": "assistant", "content": "Yes."}]
     await platform.asked(messages=turns)
     await platform.asked(generate=False)
+    vectors = await platform.http.post("/v1/embeddings", json={"model": "waggle", "input": ["bees"] * 40})
+    assert vectors.status_code == 200, vectors.text
     text = await platform.http.get("/v1/documents/bees/text", params={"start": 0, "end": 10})
     assert text.status_code == 200
     async with platform.http.stream("POST", "/v1/query", json={**QUESTION, "stream": True, "cache": False}) as stream:

@@ -59,6 +59,7 @@ PUBLISHERS = {
     subjects.control("embed", "embed-1"): {"operator", "admin"},
     subjects.CENSUS: {"keeper", "admin"},
     subjects.CONDENSE: {"retrieve", "admin"},
+    subjects.ENCODE: {"gateway", "admin"},
     subjects.ENDPOINT_ORDERS: {"admin"},
     f"{subjects.OBSERVER_REQUESTS}.alerts": {"gateway", "admin"},
     subjects.health("embed", "embed-1"): {"embed", "admin"},

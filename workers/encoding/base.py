@@ -70,6 +70,10 @@ class Embedder(Protocol):
         """(n, d) float32, L2-normalised."""
         ...
 
+    def count_tokens(self, texts: Sequence[str]) -> int | None:
+        """How many tokens the model reads of the texts, cut where it cuts; None where that is known to a server only."""
+        ...
+
     def close(self) -> None:
         """Let go of what it holds; it is not used any more."""
         ...

@@ -70,6 +70,10 @@ class SentenceTransformerEmbedder:
             vectors.append(row)
         return np.stack(vectors) if vectors else np.zeros((0, self._identity.dimension), dtype=np.float32)
 
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """Those that a text begins and ends with are among them; what is put before it is not. One that has no tokens counts none."""
+        return sum(0 if isinstance(tokens, Exception) else len(tokens) for tokens in self._tokenize(texts))
+
     def close(self) -> None:
         """The model goes with the process."""
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from contracts.endpoint_reports import ServedModelKind
+from contracts.errors import ErrorCode, TransientError, WaggleError
 from contracts.model_settings import RerankerKind
 from contracts.settings import RetrieveSettings
 from messaging.app import WorkerApp
@@ -23,6 +24,8 @@ from workers.retrieve.questions import THREADS, QuestionEncoder
 
 if TYPE_CHECKING:
     from workers.encoding.served import ServedEncoder
+
+T = TypeVar("T")
 
 
 class Models:
@@ -65,6 +68,17 @@ class Models:
         """(d,) float32, L2-normalised. Raises what the encoder raises, and `BackendAwayError` while it is away."""
         async with self._encoder_breaker:
             return await self._encoder.encode(question)
+
+    async def between_questions(self, work: Callable[[Embedder], T]) -> T:
+        """As `QuestionEncoder.between_questions`. Raises `TransientError` where the encoder fails, `BackendAwayError` while it is away."""
+        try:
+            async with self._encoder_breaker:
+                return await self._encoder.between_questions(work)
+        except WaggleError:
+            raise
+        except Exception as error:
+            message = f"the encoder failed: {type(error).__name__}: {error}"
+            raise TransientError(message, code=ErrorCode.ENCODING_FAILED) from error
 
     async def stop(self) -> None:
         """Requests to endpoints are broken off, so that no thread waits for a reply."""

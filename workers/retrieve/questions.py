@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from contracts.errors import PermanentError
 from messaging.breaker import Breaker
@@ -22,6 +23,8 @@ WARM_UP_S = 1.0
 _WARM_UP = [*(["bee " * words] for words in range(1, 41)), *(["bee " * words] * 2 for words in range(2, 80, 4))]
 """Single questions of every usual length, and some together."""
 
+T = TypeVar("T")
+
 
 class QuestionEncoder:
     """The encoder of a retrieve worker. It never blocks the event loop."""
@@ -32,6 +35,8 @@ class QuestionEncoder:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
         self._waiting: dict[asyncio.Future[Vector], str] = {}
         self._encoding: asyncio.Task[None] | None = None
+        self._between = asyncio.Lock()
+        self._stopped = False
 
     async def start(self, breaker: Breaker | None = None) -> Embedder:
         """Build the encoder and warm it up, which may take seconds, or as long as its server is away: `breaker` is open
@@ -61,8 +66,24 @@ class QuestionEncoder:
         finally:
             self._waiting.pop(result, None)
 
+    async def between_questions(self, work: Callable[[Embedder], T]) -> T:
+        """What `work` comes to with the encoder, in its thread, once no question is there; whatever else wants this waits.
+
+        A question that comes meanwhile waits for its end, also when nobody waits for that any more. Raises what `work` raises.
+        """
+        await self._between.acquire()
+        try:
+            await self._idle()
+            doing = asyncio.get_running_loop().run_in_executor(self._thread, work, self.embedder)
+        except BaseException:
+            self._between.release()
+            raise
+        doing.add_done_callback(lambda _: self._between.release())
+        return await asyncio.shield(doing)
+
     async def stop(self) -> None:
-        """End after what is being encoded; questions that still wait are cancelled."""
+        """End after what is being encoded; whoever still waits is cancelled."""
+        self._stopped = True
         if self._encoding is not None:
             self._encoding.cancel()
         for result in self._waiting:
@@ -70,6 +91,12 @@ class QuestionEncoder:
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
         if self._embedder is not None:
             self._embedder.close()
+
+    async def _idle(self) -> None:
+        while self._encoding is not None:
+            await asyncio.wait({self._encoding})
+        if self._stopped:
+            raise asyncio.CancelledError
 
     def _built(self) -> Embedder:
         embedder = self._build()

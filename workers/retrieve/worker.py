@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts import topology
 from contracts.errors import PermanentError
+from contracts.health import FACT_ENCODER
 from contracts.queries import Filters, QueryRequest
 from contracts.runtime_config import RuntimeConfig
 from contracts.settings import RerankerKind, RetrieveSettings
@@ -23,6 +24,7 @@ from messaging.cancellation import Cancellations
 from messaging.condensing import CondenseDesk
 from messaging.configuration import ConfigDuty
 from messaging.delivery import Delivery
+from messaging.encoding import EncodeOffice
 from messaging.fleet import FleetView
 from messaging.ledger import DocumentLedger
 from messaging.query_replies import QueryReplies
@@ -36,6 +38,7 @@ from workers.retrieve.known_answers import KnownAnswers
 from workers.retrieve.models import Models
 from workers.retrieve.question_vectors import Encode, remembered
 from workers.retrieve.searcher import RERANK_SKIPPED, Searcher
+from workers.retrieve.text_vectors import TextVectors
 
 _WARM_UP = "warm up"
 _NOBODY = "none"
@@ -61,10 +64,11 @@ def build(
 
 
 def register(app: WorkerApp, parts: Parts, *, concurrency: int) -> None:
-    """Answer questions; end those that cannot be searched for."""
+    """Answer questions; end those that cannot be searched for; encode texts for whoever asks."""
     app.on_startup(parts.start)
     app.on_shutdown(parts.stop)
     app.background("endpoints", parts.models.care)
+    app.background("encoding", parts.encode_texts)
     app.background("config", parts.config.run)
     app.background("index in reserve", parts.index_duty.watch)
     tell_of_cache(app, parts.settings, lambda: parts.cache)
@@ -109,6 +113,7 @@ class Parts:
         broker = self._app.broker
         self._opened.push_async_callback(self.models.stop)
         embedder, reranking = await self.models.start()
+        self._app.tell(FACT_ENCODER, embedder.identity.model)
         self.index = await self.index_duty.open(embedder.identity, self._index_breaker)
         self._opened.push_async_callback(self.index.close)
         self.cancellations = Cancellations(broker)
@@ -141,6 +146,14 @@ class Parts:
 
     async def stop(self) -> None:
         await self._opened.aclose()
+
+    async def encode_texts(self) -> None:
+        """Answer requests for the vectors of texts until cancelled."""
+        broker = self._app.broker
+        vectors = TextVectors(self.models.between_questions, self._embedder.identity, reply_bytes=broker.nc.max_payload)
+        await EncodeOffice(
+            broker, vectors.reply, service=self._app.service, concurrency=self._settings.encode_concurrency
+        ).run()
 
     async def _opened_cache(self, broker: Broker) -> Cache:
         cache = build_cache(self._settings, broker)

@@ -47,6 +47,7 @@ GATEWAY = User(
         DOCUMENT_FACTS,
         hears(f"{subjects.EVENTS}.document.*.*", why="Who waits for a document is told."),
         publishes(subjects.query_request("*"), why="Questions."),
+        publishes(subjects.ENCODE, why="Texts to be encoded."),
         publishes(subjects.generate_request("*", "*"), why="Questions that are replayed from their dead letters."),
         reads(ANSWERS, why="Answers that are read on."),
         hears(subjects.answer("*", "*"), subjects.answer_end("*", "*"), why="Answers, as they come."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contracts import subjects
 from contracts.topology import QUERY_WORKERS
-from deploy.nats.grants import consumes, hears, publishes, worker
+from deploy.nats.grants import answers, consumes, hears, publishes, worker
 from deploy.nats.user import User
 from deploy.nats.users.shared import (
     ANSWERED,
@@ -27,6 +27,8 @@ RETRIEVE = User(
         LEDGER_READ,
         publishes(subjects.generate_request("*", "*"), why="Questions with their passages, to be answered."),
         publishes(subjects.CONDENSE, why="Questions of conversations, to be put in full."),
+        hears(subjects.ENCODE, why="Texts to be encoded."),
+        answers("gateway", why="Vectors of texts."),
         hears(
             subjects.health("generate", "*"),
             why="Which models write answers: others' answers are not remembered for them.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from deploy.local.access import TENANT
 from deploy.local.layout import Layout
 from deploy.nats.users import asker
 from tests.e2e.waggle import Waggle
+from tests.support.node import installed
 
 pytestmark = pytest.mark.timeout(1500)
 
@@ -33,17 +33,7 @@ def ferry(waggle: Waggle, tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="module")
 def node_client(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy with its one dependency installed from the lock file."""
-    npm = shutil.which("npm")
-    if npm is None:
-        reason = "npm is not installed (Debian: apt-get install nodejs npm)"
-        if os.environ.get("WAGGLE_REQUIRE_ENGINES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("node")
-    for name in ("ask.mjs", "package.json", "package-lock.json"):
-        shutil.copy(CLIENTS / "node" / name, folder)
-    run([npm, "ci", "--no-audit", "--no-fund"], folder=folder)
-    return folder
+    return installed(CLIENTS / "node", into=tmp_path_factory.mktemp("node"))
 
 
 def run(

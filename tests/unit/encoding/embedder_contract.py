@@ -56,6 +56,14 @@ class EmbedderContract:
         np.testing.assert_allclose(encoded(first).vector, encoded(last).vector, atol=1e-4)
         assert isinstance(odd, Exception) or np.isfinite(odd.vector).all()
 
+    def test_tokens_are_counted_unless_only_a_server_knows_them(self, embedder: Embedder) -> None:
+        one, two = embedder.count_tokens(["Why do bees dance?"]), embedder.count_tokens(["Why do bees dance?", "x"])
+        if one is None:
+            assert two is None
+        else:
+            assert two is not None
+            assert 4 <= one < two <= one + 4
+
     def test_identity_and_scripts_are_told(self, embedder: Embedder) -> None:
         assert embedder.identity.model
         assert embedder.identity.dimension > 0

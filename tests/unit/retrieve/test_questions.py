@@ -129,3 +129,71 @@ async def test_it_must_be_started_first():
     with pytest.raises(RuntimeError, match="start"):
         await encoder.encode("too early")
     await encoder.stop()
+
+
+class TestBetweenQuestions:
+    def work(self, embedder, name):
+        def encode(found):
+            assert found is embedder
+            embedder.calls.append([name])
+            embedder.threads.add(threading.current_thread().name)
+            embedder.gate.wait(10)
+            return name
+
+        return encode
+
+    async def test_it_is_done_in_the_encoders_thread(self, encoder, embedder):
+        await encoder.encode("a question")
+        assert await encoder.between_questions(self.work(embedder, "texts")) == "texts"
+        assert len(embedder.threads) == 1
+
+    async def test_it_waits_until_no_question_is_left(self, encoder, embedder):
+        embedder.gate.clear()
+        first = asyncio.create_task(encoder.encode("first"))
+        await until(lambda: embedder.calls == [["first"]])
+        between = asyncio.create_task(encoder.between_questions(self.work(embedder, "texts")))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(encoder.encode("second"))
+        await asyncio.sleep(0)
+        embedder.gate.set()
+        await asyncio.gather(first, second, between)
+        assert embedder.calls == [["first"], ["second"], ["texts"]]
+
+    async def test_a_question_waits_for_one_of_them_and_goes_before_all_others(self, encoder, embedder):
+        embedder.gate.clear()
+        given_up, *others = [
+            asyncio.create_task(encoder.between_questions(self.work(embedder, name))) for name in "abc"
+        ]
+        await until(lambda: embedder.calls == [["a"]])
+        given_up.cancel()  # nobody waits for it any more, but the thread is not done with it
+        await asyncio.wait({given_up})
+        question = asyncio.create_task(encoder.encode("why?"))
+        await until(lambda: encoder._encoding is not None)
+        embedder.gate.set()
+        await question
+        assert await asyncio.gather(*others) == ["b", "c"]
+        assert embedder.calls == [["a"], ["why?"], ["b"], ["c"]]
+
+    async def test_what_it_raises_is_raised_and_the_next_one_is_done(self, encoder, embedder):
+        def fail(_):
+            raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            await encoder.between_questions(fail)
+        assert await encoder.between_questions(self.work(embedder, "next")) == "next"
+
+    async def test_who_waits_at_the_end_or_comes_after_it_is_cancelled(self, embedder):
+        encoder = QuestionEncoder(lambda: embedder)
+        await encoder.start()
+        embedder.calls.clear()
+        embedder.gate.clear()
+        waiting = [asyncio.create_task(encoder.between_questions(self.work(embedder, name))) for name in "abc"]
+        await until(lambda: embedder.calls == [["a"]])
+        stopping = asyncio.create_task(encoder.stop())
+        await asyncio.sleep(0)
+        embedder.gate.set()
+        await stopping
+        waiting.append(asyncio.create_task(encoder.between_questions(self.work(embedder, "late"))))
+        await asyncio.wait(waiting)
+        assert [task.cancelled() for task in waiting] == [False, True, True, True]
+        assert embedder.calls == [["a"]]
