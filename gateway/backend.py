@@ -12,7 +12,6 @@ from fastapi import Depends
 from opentelemetry.metrics import Meter
 from starlette.requests import Request
 
-from contracts import subjects, topology
 from contracts.backends import LEDGER
 from contracts.health import FACT_CONFIG_REVISION, ProcessState
 from contracts.runtime_config import RuntimeConfig
@@ -39,6 +38,7 @@ from messaging.checks import Checks
 from messaging.configuration import ConfigBook, ConfigClerk, ConfigFollower
 from messaging.fleet import FleetView
 from messaging.heartbeats import HeartbeatPublisher
+from messaging.idempotency import IdempotentRequests
 from messaging.ledger import DocumentLedger
 from messaging.ledger_check import NOBODY, LedgerCheck
 from messaging.letterbox import Letterbox
@@ -92,6 +92,7 @@ class Backend:
     tenants: TenantRegister
     terms: TenantBook
     quotas: Quotas
+    requests: IdempotentRequests
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -102,10 +103,6 @@ class Backend:
         """Work by what is set there from now on, and else by the settings of this process."""
         self.admission.adjust(config)
         self.asking.adjust(config)
-
-    async def has_answer_events(self, tenant: str, query_id: str) -> bool:
-        """Whether anything of an answer has been published."""
-        return await self.storage.last(topology.ANSWERS.name, subjects.answer(tenant, query_id)) is not None
 
     async def require_ledger(self) -> None:
         """Raises `BrokerUnavailableError` when the ledger cannot be read."""
@@ -226,6 +223,7 @@ def _assembled(
             queries=queries,
             reader=reader,
             terminals=terminals,
+            storage=storage,
             admission=admission,
             stages=stages,
             deadline_grace_s=limits.deadline_grace_s,
@@ -243,6 +241,7 @@ def _assembled(
         tenants=register,
         terms=TenantBook(broker),
         quotas=Quotas(settings, register, readmodel, feed),
+        requests=IdempotentRequests(broker),
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from contracts.identifiers import Token
 from gateway import problems
-from gateway.backend import Connected
+from gateway.backend import Backend, Connected
 from gateway.dead_letter_schemas import (
     MOST_POSITION,
     DeadLetterDetail,
@@ -20,8 +20,9 @@ from gateway.dead_letter_schemas import (
     ReplayResult,
     Replays,
 )
-from gateway.identity import Operates
-from gateway.openapi import json_body, refusals
+from gateway.idempotency import once
+from gateway.identity import Identity, Operates
+from gateway.openapi import idempotent, json_body, refusals
 from messaging.letterbox import LetterNotFoundError, ReplayRefusedError, Wanted
 
 router = APIRouter(prefix="/v1/dlq", tags=["dead letters"])
@@ -57,9 +58,19 @@ async def show_dead_letter(identity: Operates, backend: Connected, letter_id: Le
     return Response(DeadLetterDetail.of(kept).model_dump_json(), media_type="application/json")
 
 
-@router.post("/{letter_id}/replay", status_code=202, response_model=Replay, responses=refusals(404, 409, 503))
-async def replay_dead_letter(identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
+@router.post(
+    "/{letter_id}/replay",
+    status_code=202,
+    response_model=Replay,
+    responses=refusals(404, 409, 422, 503),
+    openapi_extra=idempotent(),
+)
+async def replay_dead_letter(request: Request, identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
     """Send a message back to work. A failed document is run again as a new submission, which clears its failure."""
+    return await once(request, backend, identity, None, lambda _: _replay(backend, identity, letter_id))
+
+
+async def _replay(backend: Backend, identity: Identity, letter_id: str) -> Response:
     try:
         await backend.letterbox.replay(identity.tenant, letter_id)
     except LetterNotFoundError as error:
@@ -73,12 +84,16 @@ async def replay_dead_letter(identity: Operates, backend: Connected, letter_id: 
     "/replay",
     status_code=202,
     response_model=ReplayResult,
-    responses=refusals(400, 413, 415, 422, 503),
-    openapi_extra=json_body(Replays),
+    responses=refusals(400, 409, 413, 415, 422, 503),
+    openapi_extra=idempotent(json_body(Replays)),
 )
 async def replay_dead_letters(request: Request, identity: Operates, backend: Connected) -> Response:
     """Send back all that match, up to `limit` of them; `next` tells where to go on. What is refused stays."""
     body = await backend.json.read(request, Replays, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, body, lambda _: _replay_all(backend, identity, body))
+
+
+async def _replay_all(backend: Backend, identity: Identity, body: Replays) -> Response:
     wanted = Wanted(stream=body.stream, code=body.code, document_id=body.document_id, query_id=body.query_id)
     done = await backend.letterbox.replay_all(identity.tenant, wanted, limit=body.limit, after=body.cursor)
     return Response(ReplayResult.of(done).model_dump_json(), 202, media_type="application/json")

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gateway import sse
+from contracts.identifiers import TOKEN
+from gateway import idempotency, sse
 from gateway.problems import MEDIA_TYPE, ProblemDocument
 
 _MEANING = {
@@ -50,6 +51,20 @@ def stream(description: str) -> dict[str, Any]:
 def json_body(model: type[BaseModel]) -> dict[str, Any]:
     """A body that the route reads by itself, within its limits."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema(model)}}}}
+
+
+def idempotent(extra: dict[str, Any] | None = None, *, says: str = "") -> dict[str, Any]:
+    """What a route that takes an idempotency key says beside `extra`; `says` is what is particular to it."""
+    description = f"A request that comes again with the same key within a day is answered, and not done again. {says}"
+    parameter = {
+        "name": idempotency.HEADER,
+        "in": "header",
+        "required": False,
+        "description": description.strip(),
+        "schema": {"type": "string", "pattern": f'^"?{TOKEN.pattern}"?$'},
+        "example": "5f3c2d1e-8a97-4a55-9f43-0d7c5b6e1a20",
+    }
+    return {**(extra or {}), "parameters": [parameter]}
 
 
 def upload_body(model: type[BaseModel]) -> dict[str, Any]:

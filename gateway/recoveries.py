@@ -16,10 +16,11 @@ from contracts.observing import RequestKind
 from contracts.recovery import Verdict
 from contracts.recovery_views import PauseView, RecoveriesView, RecoveryEntry, RecoveryKind, RecoveryPlanView
 from gateway import problems
-from gateway.backend import Connected
-from gateway.identity import Operates
+from gateway.backend import Backend, Connected
+from gateway.idempotency import once
+from gateway.identity import Identity, Operates
 from gateway.observed import asked, forwarded
-from gateway.openapi import json_body, refusals
+from gateway.openapi import idempotent, json_body, refusals
 from gateway.recovery_schemas import ApprovalView, NewApproval, NewPause
 from messaging.recovery.approvals import ApprovalRefusedError, NoSuchDecisionError
 from messaging.recovery.audit import MOST_EVENTS
@@ -111,11 +112,15 @@ async def resume_recovery(
     "/recovery/approvals",
     response_model=ApprovalView,
     responses=refusals(400, 404, 409, 413, 415, 422, 503),
-    openapi_extra=json_body(NewApproval),
+    openapi_extra=idempotent(json_body(NewApproval), says="Without one, the same answer again is the same."),
 )
 async def answer_decision(request: Request, identity: Operates, backend: Connected) -> Response:
     """Say yes or no to a decision that waits for a person. The first answer counts; the same one again changes nothing."""
     body = await backend.json.read(request, NewApproval, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, body, lambda _: _answer(backend, identity, body))
+
+
+async def _answer(backend: Backend, identity: Identity, body: NewApproval) -> Response:
     try:
         answer = await backend.approvals.answer(
             body.decision,

@@ -6,16 +6,17 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.identifiers import Token
 from contracts.silences import LabelMatcher
 from gateway import problems
-from gateway.backend import Connected
-from gateway.identity import Operates
-from gateway.openapi import json_body, refusals
+from gateway.backend import Backend, Connected
+from gateway.idempotency import Turn, once
+from gateway.identity import Identity, Operates
+from gateway.openapi import idempotent, json_body, refusals
 from gateway.silence_schemas import NewSilence, SilenceList, SilenceState, SilenceView
 from messaging.silences import SilenceConflictError, SilenceRefusedError, new_silence
 from observability.notifications.matchers import parse_matcher
@@ -48,18 +49,15 @@ async def list_silences(
     status_code=201,
     response_model=SilenceView,
     responses=refusals(400, 409, 413, 415, 422, 503),
-    openapi_extra=json_body(NewSilence),
+    openapi_extra=idempotent(json_body(NewSilence), says="Without one, the same silence again is the same."),
 )
-async def add_silence(
-    request: Request,
-    identity: Operates,
-    backend: Connected,
-    idempotency_key: Annotated[
-        Token | None, Header(description="The same key again is the same silence. Without one, what it says counts.")
-    ] = None,
-) -> Response:
+async def add_silence(request: Request, identity: Operates, backend: Connected) -> Response:
     """Silence the alerts that meet all matchers, until it ends."""
     body = await backend.json.read(request, NewSilence, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, body, lambda turn: _add(backend, identity, body, turn))
+
+
+async def _add(backend: Backend, identity: Identity, body: NewSilence, turn: Turn) -> Response:
     now = backend.broker.clock.now()
     silence = new_silence(
         matchers=_matchers(body.matchers),
@@ -67,7 +65,7 @@ async def add_silence(
         ends_at=_end(body, now),
         comment=body.comment,
         principal=identity.principal,
-        request=idempotency_key,
+        request=turn.id,
     )
     try:
         kept = await backend.silences.create(silence)

@@ -16,7 +16,7 @@ Found = TypeVar("Found")
 
 
 async def waited_for(backend: Backend, asked: Asked, request: Request, reading: Coroutine[Any, Any, Found]) -> Found:
-    """What `reading` the answer comes to; the question is withdrawn when its asker leaves.
+    """What `reading` the answer comes to; the question is withdrawn when its asker leaves, unless that one may come again.
 
     Raises `ClientGoneError` then, and a 503 problem when the gateway stops.
     """
@@ -28,7 +28,8 @@ async def waited_for(backend: Backend, asked: Asked, request: Request, reading: 
         if following.done():
             return following.result()
         if gone.done():
-            await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
+            if not asked.may_be_joined:
+                await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
             raise problems.ClientGoneError
         raise problems.unavailable("The gateway is stopping; follow the query by its id.", query_id=asked.query_id)
     finally:

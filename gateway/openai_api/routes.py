@@ -16,6 +16,7 @@ from contracts.api_keys import Scope
 from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
 from gateway.backend import Backend, connected_backend
+from gateway.idempotency import claimed
 from gateway.identity import Asks, permitted
 from gateway.openai_api.chunks import STOPPING, Chunks, error_chunk, told_of, usage_of
 from gateway.openai_api.conversation import question_of
@@ -29,9 +30,9 @@ from gateway.openai_api.schemas import (
     ModelView,
 )
 from gateway.openai_api.text import sources_of
-from gateway.openapi import json_body, refusals, stream
+from gateway.openapi import idempotent, json_body, refusals, stream
 from gateway.problems import Problem
-from gateway.queries import HEADER_QUERY_ID
+from gateway.queries import HEADER_QUERY_ID, JOINED
 from gateway.routing import DirectRoute
 from gateway.waiting import waited_for
 
@@ -46,8 +47,10 @@ async def complete(request: Request) -> Response:
     identity, backend = permitted(request, Scope.QUERY), connected_backend(request)
     body = await backend.json.read(request, ChatBody, at_most=backend.limits.conversation_bytes)
     question = question_of(body)
+    turn = await claimed(request, backend, identity, body)
     async with AsyncExitStack() as resources:
-        asked = await resources.enter_async_context(backend.asking.ask(identity, question, stream=bool(body.stream)))
+        asking = backend.asking.ask(identity, question, stream=bool(body.stream), query_id=turn.derived("query"))
+        asked = await resources.enter_async_context(asking)
         if body.stream:
             return await _streamed(backend, asked, request, body, resources)
         completed = await waited_for(backend, asked, request, _end(backend, asked))
@@ -63,7 +66,7 @@ router.add_api_route(
         200: stream("`chat.completion.chunk` objects, then `[DONE]`"),
         **refusals(400, 404, 409, 413, 415, 429, 500, 503, 504),
     },
-    openapi_extra=json_body(ChatBody),
+    openapi_extra=idempotent(json_body(ChatBody), says=JOINED),
     route_class_override=DirectRoute,
 )
 
@@ -101,7 +104,8 @@ async def _streamed(
     )
 
     async def left() -> None:
-        await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
+        if not asked.may_be_joined:
+            await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
 
     return sse.EventStream(
         chunks.encoded(_following(first, events)),
