@@ -12,7 +12,6 @@ from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.dead_letter_schemas import (
-    MOST_POSITION,
     DeadLetterDetail,
     DeadLetterList,
     DeadLetterView,
@@ -23,6 +22,7 @@ from gateway.dead_letter_schemas import (
 from gateway.idempotency import once
 from gateway.identity import Identity, Operates
 from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, cursor_of, position_of
 from messaging.letterbox import LetterNotFoundError, ReplayRefusedError, Wanted
 
 router = APIRouter(prefix="/v1/dlq", tags=["dead letters"])
@@ -38,13 +38,13 @@ async def list_dead_letters(
     code: Annotated[Token | None, Query(description="Only with this reason.")] = None,
     document_id: Annotated[Token | None, Query(description="Only of this document.")] = None,
     query_id: Annotated[Token | None, Query(description="Only of this query.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[int, Query(ge=0, le=MOST_POSITION, description="`next` of the page before.")] = 0,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List dead letters, oldest first, without their payloads."""
     wanted = Wanted(stream=stream, code=code, document_id=document_id, query_id=query_id)
-    page = await backend.letterbox.page(identity.tenant, wanted, limit=limit, after=cursor)
-    listed = DeadLetterList(items=[DeadLetterView.of(kept) for kept in page.items], next=page.next)
+    page = await backend.letterbox.page(identity.tenant, wanted, limit=limit, after=position_of(cursor))
+    listed = DeadLetterList(items=[DeadLetterView.of(kept) for kept in page.items], next=cursor_of(page.next))
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
@@ -95,7 +95,7 @@ async def replay_dead_letters(request: Request, identity: Operates, backend: Con
 
 async def _replay_all(backend: Backend, identity: Identity, body: Replays) -> Response:
     wanted = Wanted(stream=body.stream, code=body.code, document_id=body.document_id, query_id=body.query_id)
-    done = await backend.letterbox.replay_all(identity.tenant, wanted, limit=body.limit, after=body.cursor)
+    done = await backend.letterbox.replay_all(identity.tenant, wanted, limit=body.limit, after=position_of(body.cursor))
     return Response(ReplayResult.of(done).model_dump_json(), 202, media_type="application/json")
 
 

@@ -10,11 +10,12 @@ from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from contracts.identifiers import Token
-from contracts.incidents import MOST_INCIDENTS, IncidentsView, IncidentView
+from contracts.incidents import IncidentsView, IncidentView
 from gateway import problems
 from gateway.backend import Connected
 from gateway.identity import Operates
 from gateway.openapi import refusals
+from gateway.paging import USUAL, Cursor, Limit, newest_first
 
 USUAL_SPAN: Final = timedelta(days=1)
 LONGEST_SPAN: Final = timedelta(days=31)
@@ -30,16 +31,19 @@ async def list_incidents(
     backend: Connected,
     since: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")] = None,
     until: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_INCIDENTS)] = 50,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List the incidents that went on within the span, newest first: where each stands, and what comes next. It needs no
-    observer. Not `complete`: there were more than `limit`, or more to read than is read for one list.
+    observer. Not `complete`: within the span there was more than is told of one.
     """
     now = backend.broker.clock.now()
     begin = max(since or (until or now) - USUAL_SPAN, now - LONGEST_SPAN)
     if until is not None and until <= begin:
         raise problems.invalid("until: is not after since, or longer ago than anything is kept.")
-    listed = await backend.incidents.list(since=begin, until=until, limit=limit)
+    found = await backend.incidents.list(since=begin, until=until)
+    page = newest_first(found.items, at=lambda each: (each.began_at, each.id), limit=limit, cursor=cursor)
+    listed = found.model_copy(update={"items": tuple(page.items), "next": page.next})
     return Response(listed.model_dump_json(), media_type="application/json")
 
 

@@ -116,6 +116,7 @@ class MadeKey(Wire):
 
 
 class KeyList(Wire):
-    """Keys, the newest first. One that is over is kept for 30 days."""
+    """A page of keys, the newest first; `next` is the cursor of the following one. A key that is over is kept for 30 days."""
 
     items: list[KeyView]
+    next: str | None

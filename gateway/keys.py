@@ -18,6 +18,7 @@ from gateway.idempotency import Turn, once, without
 from gateway.identity import Administers, Anyone, Identity
 from gateway.key_schemas import KeyList, KeyState, KeyView, MadeKey, NewKeyBody, NewToken, Rotation, TokenView
 from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, newest_first
 from messaging.api_keys import KeyRefusedError, NewKey, NoSuchKeyError
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
@@ -35,12 +36,15 @@ async def list_keys(
     backend: Connected,
     state: Annotated[list[KeyState] | None, Query(description="Any of these; default: all.")] = None,
     tenant: Annotated[Token | None, Query(description="Only of this tenant.")] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List keys, the newest first, without their secrets, and when each was last used."""
     now, used = backend.broker.clock.now(), await backend.admitted.keys.used()
     views = [KeyView.of(key, now, used.get(key.id)) for key in await backend.admitted.keys.all()]
     wanted = [view for view in views if (not state or view.state in state) and tenant in {None, view.tenant}]
-    return Response(KeyList(items=wanted).model_dump_json(), media_type="application/json")
+    page = newest_first(wanted, at=lambda view: (view.created_at, view.id), limit=limit, cursor=cursor)
+    return Response(KeyList(items=page.items, next=page.next).model_dump_json(), media_type="application/json")
 
 
 @router.post(

@@ -4,6 +4,7 @@ says, as it says it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -11,13 +12,14 @@ from starlette.responses import Response
 
 from contracts.alert_views import RulesView
 from contracts.component_health import DependenciesView, HealthView
-from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
+from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView, EpisodeView
 from contracts.figures import FiguresView
 from contracts.observing import ErrorType, Parameters, RequestKind
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.identity import Operates
 from gateway.openapi import refusals
+from gateway.paging import MOST, USUAL, Cursor, newest_first
 from messaging.observing import Answer
 from observability.diagnosis import DiagnosisQuestion
 from observability.health import HealthQuestion
@@ -50,17 +52,22 @@ async def list_diagnoses(
     since: Annotated[
         str | None, Query(description=f"{_TIME} The history instead: what went on then or later.", max_length=64)
     ] = None,
+    limit: Annotated[int | None, Query(ge=1, le=MOST, description="Most of one page of the history.")] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List what is wrong: causes with their evidence, how sure each is, and what might help; roots first.
 
-    With `since` the history, newest first.
+    With `since` the history, newest first, page by page.
     """
+    if since is None and (limit, cursor) != (None, None):
+        raise problems.invalid("limit, cursor: are for the history: give `since`.")
     parameters = {name: [text] for name, text in (("at", at), ("since", since)) if text}
     try:
         DiagnosisQuestion.of(parameters)
     except ValueError as error:
         raise problems.invalid(f"{error}.") from None
-    return forwarded(await asked(backend, RequestKind.DIAGNOSES, parameters))
+    answer = await asked(backend, RequestKind.DIAGNOSES, parameters)
+    return forwarded(answer) if since is None else _history(answer, limit or USUAL, cursor)
 
 
 @router.get("/health", response_model=HealthView, responses=refusals(422, 503))
@@ -99,6 +106,17 @@ async def fleet_metrics(
 ) -> Response:
     """The newest sample of every series of the fleet. A Prometheus that scrapes it sets `honor_labels`."""
     return forwarded(await asked(backend, RequestKind.FLEET_METRICS, {"format": [format]}))
+
+
+def _history(answer: Answer, limit: int, cursor: str | None) -> Response:
+    found = answer.read(DiagnosisHistoryView)
+    page = newest_first(found.items, at=_begun, limit=limit, cursor=cursor)
+    listed = DiagnosisHistoryView(items=tuple(page.items), next=page.next)
+    return Response(listed.model_dump_json(), media_type="application/json")
+
+
+def _begun(episode: EpisodeView) -> tuple[datetime, str]:
+    return episode.began_at, episode.diagnosis.fingerprint
 
 
 async def asked(backend: Backend, kind: RequestKind, parameters: Parameters | None = None) -> Answer:

@@ -21,11 +21,10 @@ from gateway.idempotency import once
 from gateway.identity import Identity, Operates
 from gateway.observed import asked, forwarded
 from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, cursor_of, position_of
 from gateway.recovery_schemas import ApprovalView, NewApproval, NewPause
 from messaging.recovery.approvals import ApprovalRefusedError, NoSuchDecisionError
-from messaging.recovery.audit import MOST_EVENTS
 from messaging.recovery.pausing import PauseConflictError, PauseRefusedError
-from observability.alert_questions import MOST_CURSOR
 
 USUAL_SPAN: Final = timedelta(days=1)
 
@@ -47,8 +46,8 @@ async def list_recoveries(
     kind: Annotated[list[RecoveryKind] | None, Query(description="Any of these.")] = None,
     incident: Annotated[Token | None, Query(description="Only of this incident.")] = None,
     verdict: Annotated[list[Verdict] | None, Query(description="Only decisions, with any of these verdicts.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 50,
-    cursor: Annotated[int, Query(ge=0, le=MOST_CURSOR, description="`next` of the page before.")] = 0,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List what was decided, also when it was: nothing, what was ordered, done, verified, and answered by people; oldest first.
     It is kept for four weeks.
@@ -56,13 +55,13 @@ async def list_recoveries(
     page = await backend.recoveries.events(
         since=since or (until or backend.broker.clock.now()) - USUAL_SPAN,
         until=until,
-        after=cursor,
+        after=position_of(cursor),
         kinds=kind or (),
         incident=incident,
         verdicts=verdict or (),
         limit=limit,
     )
-    listed = RecoveriesView(items=tuple(RecoveryEntry.of(event) for event in page.events), next=page.after)
+    listed = RecoveriesView(items=tuple(RecoveryEntry.of(event) for event in page.events), next=cursor_of(page.after))
     return Response(listed.model_dump_json(), media_type="application/json")
 
 

@@ -17,6 +17,7 @@ from gateway.backend import Backend, Connected
 from gateway.idempotency import Turn, once
 from gateway.identity import Identity, Operates
 from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, newest_first
 from gateway.silence_schemas import NewSilence, SilenceList, SilenceState, SilenceView
 from messaging.silences import SilenceConflictError, SilenceRefusedError, new_silence
 from observability.notifications.matchers import parse_matcher
@@ -35,12 +36,15 @@ async def list_silences(
     _: Operates,
     backend: Connected,
     state: Annotated[list[SilenceState] | None, Query(description="Any of these; default: all.")] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List silences, those that end last first. One that has ended is kept for five days."""
     now = backend.broker.clock.now()
     views = [SilenceView.of(silence, now) for silence in await backend.silences.all()]
     wanted = [view for view in views if not state or view.state in state]
-    listed = SilenceList(items=sorted(wanted, key=lambda view: view.ends_at, reverse=True))
+    page = newest_first(wanted, at=lambda view: (view.ends_at, view.id), limit=limit, cursor=cursor)
+    listed = SilenceList(items=page.items, next=page.next)
     return Response(listed.model_dump_json(), media_type="application/json")
 
 

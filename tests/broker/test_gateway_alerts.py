@@ -85,7 +85,7 @@ async def test_alerts_history_rules_and_figures_are_shown_as_the_observer_says(g
         ("/v1/alerts?filter=severity", 422),
         ("/v1/alerts/history?start=yesterday", 422),
         ("/v1/alerts/history?start=2&end=1", 422),
-        ("/v1/alerts/history?limit=501", 422),
+        ("/v1/alerts/history?limit=201", 422),
         ("/v1/alerts/history?kind=notification&severity=info", 422),
         ("/v1/alerts/nothex", 422),
         (f"/v1/alerts/{'0' * 16}", 404),

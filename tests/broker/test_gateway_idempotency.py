@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contracts import topology
+from contracts.api_keys import Scope
 from contracts.gateway_settings import Auth
 from contracts.identifiers import ANONYMOUS
 from deploy.local.nats_server import NatsServer
@@ -291,7 +292,7 @@ class TestKeys:
 
     async def test_a_key_is_made_once_and_its_secret_shown_once(self, gateway: Gateway, broker: Broker) -> None:
         book = KeyBook(broker)
-        admin = await key(book, gateway, "admin")
+        admin = await key(book, gateway, Scope.ADMIN)
         body = {"name": "import", "scopes": ["read"]}
         first = await gateway.http.post("/v1/keys", json=body, headers={**admin, **KEY})
         again = await gateway.http.post("/v1/keys", json=body, headers={**admin, **KEY})
@@ -300,7 +301,7 @@ class TestKeys:
         assert (again.json()["secret"], again.headers["cache-control"]) == (None, "no-store")
         assert len(await book.all()) == 2
         stored = await broker.js.get_last_msg("KV_requests", "$KV.requests.>")
-        assert first.json()["secret"] not in stored.data.decode()
+        assert first.json()["secret"].encode() not in (stored.data or b"")
 
         at = f"/v1/keys/{first.json()['key']['id']}/rotate"
         rotate = {**admin, "Idempotency-Key": "rotate"}
@@ -312,7 +313,7 @@ class TestKeys:
         book = KeyBook(broker)
 
         async def made() -> tuple[str, bool]:
-            new = await book.create(name="x", tenant="a", scopes=["read"], principal="test", request="one")
+            new = await book.create(name="x", tenant="a", scopes=[Scope.READ], principal="test", request="one")
             return new.key.id, bool(new.text)
 
         (first, shown), (again, shown_again) = await made(), await made()
@@ -326,7 +327,7 @@ class TestKeys:
         self, gateway: Gateway, broker: Broker
     ) -> None:
         book = KeyBook(broker)
-        one, other = await key(book, gateway, "ingest"), await key(book, gateway, "ingest")
+        one, other = await key(book, gateway, Scope.INGEST), await key(book, gateway, Scope.INGEST)
         first = await gateway.http.post("/v1/documents", json=NOTE, headers={**one, **KEY})
         second = await gateway.http.post("/v1/documents", json=NOTE, headers={**other, **KEY})
 
