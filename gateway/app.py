@@ -44,7 +44,7 @@ from gateway.guards import LoopbackGuard, PlainContent
 from gateway.identity import OPEN, Door
 from gateway.limits import Limits
 from gateway.openai_api import routes as openai_api
-from gateway.openapi import secured
+from gateway.operations import completed
 from gateway.rates import Rates, Turnstile
 from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
@@ -132,7 +132,7 @@ def create_app(
     for module in ROUTES:
         app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
     plain = app.openapi
-    app.openapi = lambda: app.openapi_schema or secured(plain(), open_to_all=OPEN)  # type: ignore[method-assign]
+    app.openapi = lambda: app.openapi_schema or completed(plain(), open_to_all=OPEN)  # type: ignore[method-assign]
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from contracts.identifiers import Token
 from gateway.paging import LONGEST_CURSOR, cursor_of
@@ -85,6 +85,8 @@ class Replay(Wire):
 
 class Replays(Wire):
     """Which letters to send back; all given conditions hold, and without any all letters are meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "parser_crashed", "limit": 50}]})
 
     stream: Token | None = None
     code: Token | None = None

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.identity import Operates
+from gateway.openapi import text
 from messaging.activity import Activity
 from observability.exposition.formats import JSON_TYPE, Format, as_json, as_text, chosen_format
 from observability.exposition.registered import registered_families
@@ -26,7 +27,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}, JSON_TYPE: {}}, "description": "Families with their samples."}},
+    responses={200: text("Families with their samples.", "text/plain", JSON_TYPE, example="waggle_up 1")},
 )
 def metrics(
     _: Operates,

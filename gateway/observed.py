@@ -18,10 +18,11 @@ from contracts.observing import ErrorType, Parameters, RequestKind
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.identity import Operates
-from gateway.openapi import refusals
+from gateway.openapi import refusals, text
 from gateway.paging import MOST, USUAL, Cursor, newest_first
 from messaging.observing import Answer
 from observability.diagnosis import DiagnosisQuestion
+from observability.exposition.formats import JSON_TYPE
 from observability.health import HealthQuestion
 
 TIMEOUT_S = 10.0
@@ -96,7 +97,14 @@ async def show_dependencies(_: Operates, backend: Connected) -> Response:
     return forwarded(await asked(backend, RequestKind.DEPENDENCIES))
 
 
-@router.get("/fleet/metrics", response_class=Response, responses=refusals(422, 503))
+@router.get(
+    "/fleet/metrics",
+    response_class=Response,
+    responses={
+        200: text("Series with their newest samples.", "text/plain", JSON_TYPE, example="waggle_up 1"),
+        **refusals(503),
+    },
+)
 async def fleet_metrics(
     _: Operates,
     backend: Connected,

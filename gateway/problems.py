@@ -50,6 +50,7 @@ class ProblemCode(StrEnum):
     OUTCOME_UNKNOWN = "outcome_unknown"
     QUERY_CANCELLED = "query_cancelled"
     QUERY_ENDED = "query_already_ended"
+    CHANGED = "precondition_failed"
     TOO_LARGE = "too_large"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     TOO_MANY = "too_many_requests"

@@ -40,6 +40,8 @@ JOINED = (
 )
 _EVENTS = "retrieved, delta (any number), then one of completed, failed, cancelled; `id` is for `Last-Event-ID`"
 
+_ONE = 'id: 1.1\nevent: delta\ndata: {"query_id":"01JD5Y8Z0000000000000000AB","attempt":1,"text":"Bees "}\n\n'
+
 QueryId = Annotated[Token, Path(description="The query's id.", examples=["01JD5Y8Z0000000000000000AB"])]
 
 
@@ -67,7 +69,7 @@ router.add_api_route(
     ask,
     methods=["POST"],
     response_model=Answer,
-    responses={200: stream(_EVENTS), **refusals(400, 409, 413, 415, 422, 429, 500, 503, 504)},
+    responses={200: stream(_EVENTS, example=_ONE), **refusals(400, 409, 413, 415, 422, 429, 500, 503, 504)},
     openapi_extra=idempotent(json_body(QueryBody), says=JOINED),
     route_class_override=DirectRoute,
 )
@@ -76,7 +78,11 @@ router.add_api_route(
 @router.get(
     "/queries/{query_id}/events",
     response_class=Response,
-    responses={200: stream(_EVENTS), 204: {"description": "The end was seen already."}, **refusals(404, 422, 503)},
+    responses={
+        200: stream(_EVENTS, example=_ONE),
+        204: {"description": "The end was seen already."},
+        **refusals(404, 422, 503),
+    },
 )
 async def follow(
     identity: Asks,

@@ -38,6 +38,7 @@ from gateway.waiting import waited_for
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 
+_ONE: Final = 'data: {"id":"chatcmpl-01JD5Y8Z","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Bees "}}]}\n\n'
 MADE: Final = 1_767_225_600
 """When the model came to be, which clients want to know: seconds since 1970."""
 
@@ -63,7 +64,7 @@ router.add_api_route(
     methods=["POST"],
     response_model=ChatCompletion,
     responses={
-        200: stream("`chat.completion.chunk` objects, then `[DONE]`"),
+        200: stream("`chat.completion.chunk` objects, then `[DONE]`", example=_ONE),
         **refusals(400, 404, 409, 413, 415, 429, 500, 503, 504),
     },
     openapi_extra=idempotent(json_body(ChatBody), says=JOINED),
