@@ -15,6 +15,7 @@ from contracts.errors import ErrorCode, TransientError
 from contracts.identifiers import new_id
 from contracts.queries import QueryRequest
 from contracts.runtime_config import RuntimeConfig
+from gateway import problems
 from gateway.admission import Admission
 from gateway.identity import Identity
 from gateway.query_schemas import QueryBody
@@ -98,6 +99,15 @@ class Asking:
         if not joined:
             await self._admission.question(identity.tenant, body.deadline_s, generate=body.generate)
         left_s = body.deadline_s - (time.monotonic() - started)
+        if left_s <= 0:
+            raise problems.too_many(
+                f"It took longer than the {body.deadline_s:g} s that this question may take to let it in: nothing was accepted. "
+                "Allow more time.",
+                policy="queries",
+                allowed=1,
+                window_s=1,
+                retry_after_s=1,
+            )
         top_k = body.top_k if self._top_k is None or "top_k" in body.model_fields_set else self._top_k
         request = _request(identity, body, top_k=top_k, stream=stream, query_id=query_id or new_id())
         async with self._reader.open(request.tenant, request.query_id) as answer:

@@ -6,7 +6,7 @@ import asyncio
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import StringConstraints
 from starlette.responses import Response
 
 from contracts.documents import DocumentRecord, DocumentState
@@ -18,6 +18,7 @@ from gateway.openapi import refusals
 from gateway.paging import USUAL, Cursor, Limit
 from gateway.schemas import Deleted, DocumentList, DocumentView
 from gateway.selection import Selection
+from gateway.times import FORMS, Moment
 from messaging.ledger import DocumentNotFoundError
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -41,8 +42,8 @@ async def list_documents(
         list[Pair] | None,
         Query(max_length=MOST_PAIRS, description="Only with these pairs, `key=value`.", examples=[["topic=bees"]]),
     ] = None,
-    since: Annotated[AwareDatetime | None, Query(description="Only submitted then or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only submitted before.")] = None,
+    since: Annotated[Moment | None, Query(description=f"Only submitted then or later. {FORMS}")] = None,
+    until: Annotated[Moment | None, Query(description="Only submitted before.")] = None,
     limit: Limit = USUAL,
     cursor: Cursor = None,
 ) -> Response:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from contracts.identifiers import Token
@@ -16,21 +15,20 @@ from gateway.backend import Connected
 from gateway.identity import Operates
 from gateway.openapi import refusals
 from gateway.paging import USUAL, Cursor, Limit, newest_first
+from gateway.times import FORMS, Moment
 
 USUAL_SPAN: Final = timedelta(days=1)
 LONGEST_SPAN: Final = timedelta(days=31)
 
 router = APIRouter(prefix="/v1/incidents", tags=["recovery"])
 
-_TIME = "RFC 3339, or seconds since 1970."
-
 
 @router.get("", response_model=IncidentsView, responses=refusals(422, 503))
 async def list_incidents(
     _: Operates,
     backend: Connected,
-    since: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")] = None,
+    since: Annotated[Moment | None, Query(description=f"{FORMS} Default: a day before `until`.")] = None,
+    until: Annotated[Moment | None, Query(description=f"{FORMS} Not included; default: now.")] = None,
     limit: Limit = USUAL,
     cursor: Cursor = None,
 ) -> Response:

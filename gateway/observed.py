@@ -20,13 +20,13 @@ from gateway.backend import Backend, Connected
 from gateway.identity import Operates
 from gateway.openapi import refusals, text
 from gateway.paging import MOST, USUAL, Cursor, newest_first
+from gateway.times import FORMS
 from messaging.observing import Answer
 from observability.diagnosis import DiagnosisQuestion
 from observability.exposition.formats import JSON_TYPE
 from observability.health import HealthQuestion
 
 TIMEOUT_S = 10.0
-_TIME = "RFC 3339, or seconds since 1970."
 
 router = APIRouter(prefix="/v1", tags=["observer"])
 
@@ -48,10 +48,10 @@ async def list_diagnoses(
     _: Operates,
     backend: Connected,
     at: Annotated[
-        str | None, Query(description=f"{_TIME} Of this time instead of now, as far as series reach.", max_length=64)
+        str | None, Query(description=f"{FORMS} Of this time instead of now, as far as series reach.", max_length=64)
     ] = None,
     since: Annotated[
-        str | None, Query(description=f"{_TIME} The history instead: what went on then or later.", max_length=64)
+        str | None, Query(description=f"{FORMS} The history instead: what went on then or later.", max_length=64)
     ] = None,
     limit: Annotated[int | None, Query(ge=1, le=MOST, description="Most of one page of the history.")] = None,
     cursor: Cursor = None,
@@ -60,7 +60,7 @@ async def list_diagnoses(
 
     With `since` the history, newest first, page by page.
     """
-    if since is None and (limit, cursor) != (None, None):
+    if not since and (limit, cursor) != (None, None):
         raise problems.invalid("limit, cursor: are for the history: give `since`.")
     parameters = {name: [text] for name, text in (("at", at), ("since", since)) if text}
     try:
@@ -68,7 +68,7 @@ async def list_diagnoses(
     except ValueError as error:
         raise problems.invalid(f"{error}.") from None
     answer = await asked(backend, RequestKind.DIAGNOSES, parameters)
-    return forwarded(answer) if since is None else _history(answer, limit or USUAL, cursor)
+    return forwarded(answer) if not since else _history(answer, limit or USUAL, cursor)
 
 
 @router.get("/health", response_model=HealthView, responses=refusals(422, 503))
@@ -77,7 +77,7 @@ async def show_health(
     backend: Connected,
     since: Annotated[
         str | None,
-        Query(description="RFC 3339, or seconds since 1970: also what has changed since then.", max_length=64),
+        Query(description=f"Also what has changed since then. {FORMS}", max_length=64),
     ] = None,
 ) -> Response:
     """Show the health of the fleet and of each component, with what its instances say, what it needs, and what it suffers
@@ -141,7 +141,7 @@ def forwarded(answer: Answer) -> Response:
 
 def _problem(kind: ErrorType, reason: str) -> problems.Problem:
     if kind is ErrorType.NOT_FOUND:
-        return problems.not_found(reason)
+        return problems.unavailable(f"The observer that leads is of another release: {reason}.")
     if kind is ErrorType.INTERNAL:
         return problems.Problem(500, problems.ProblemCode.INTERNAL, f"The observer failed: {reason}.")
     if kind in {ErrorType.TIMEOUT, ErrorType.UNAVAILABLE}:

@@ -92,10 +92,10 @@ def _as_openai(responses: Json) -> Json:
     for status, response in responses.items():
         if int(status) < 400:
             shaped[status] = response
-        elif status != "422":
+        else:
             error = {"message": MEANING[int(status)], "type": "…", "param": None, "code": "…"}
             content = {"application/json": {"schema": _OPENAI_ERROR, "example": {"error": error}}}
-            shaped[status] = {**response, "content": content}
+            shaped["400" if status == "422" else status] = {**response, "content": content}
     return shaped
 
 

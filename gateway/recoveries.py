@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 
 import structlog
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,6 +22,7 @@ from gateway.observed import asked, forwarded
 from gateway.openapi import idempotent, json_body, refusals
 from gateway.paging import USUAL, Cursor, Limit, cursor_of, position_of
 from gateway.recovery_schemas import ApprovalView, NewApproval, NewPause
+from gateway.times import FORMS, Moment
 from messaging.recovery.approvals import ApprovalRefusedError, NoSuchDecisionError
 from messaging.recovery.pausing import PauseConflictError, PauseRefusedError
 
@@ -30,9 +30,8 @@ USUAL_SPAN: Final = timedelta(days=1)
 
 router = APIRouter(prefix="/v1", tags=["recovery"])
 
-_TIME = "RFC 3339, or seconds since 1970."
-Since = Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")]
-Until = Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")]
+Since = Annotated[Moment | None, Query(description=f"{FORMS} Default: a day before `until`.")]
+Until = Annotated[Moment | None, Query(description=f"{FORMS} Not included; default: now.")]
 
 log = structlog.get_logger(__name__)
 

@@ -8,22 +8,22 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from contracts.settings import GatewaySettings
 from gateway.app import ROUTES, create_app
 from gateway.identity import OPEN
 
 IDS = """
-answer_decision ask add_silence alert_history cancel change_config complete create_key delete_document document_content document_events
-document_text drop_dead_letter end_silence exchange_key fleet_metrics follow list_alerts list_dead_letters list_diagnoses list_documents
-list_incidents list_keys list_models list_recoveries list_revisions list_rules list_silences live metrics pause_recovery
+agree answer_decision ask add_silence alert_history cancel change_config complete create_key delete_document document_content document_events
+document_text drop_dead_letter end_agreement end_silence exchange_key fleet_metrics follow list_alerts list_dead_letters list_diagnoses list_documents
+list_incidents list_keys list_models list_recoveries list_revisions list_rules list_silences list_tenants live metrics pause_recovery
 prometheus_alerts_get prometheus_alerts_post prometheus_buildinfo_get prometheus_buildinfo_post prometheus_label_values_get
 prometheus_label_values_post prometheus_labels_get prometheus_labels_post prometheus_metadata_get prometheus_metadata_post
 prometheus_query_get prometheus_query_post prometheus_query_range_get prometheus_query_range_post prometheus_rules_get
 prometheus_rules_post prometheus_series_get prometheus_series_post put_rules ready remove_rules replay_dead_letter replay_dead_letters
 resume_recovery revoke_key roll_back_config rotate_key show_alert show_config show_dead_letter show_dependencies show_document
-show_figures show_fleet show_health show_incident show_model show_pause show_plan show_policy show_revision submit_documents
+show_figures show_fleet show_health show_incident show_model show_pause show_plan show_policy show_revision show_tenant submit_documents
 """
 
 
