@@ -22,6 +22,7 @@ from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness
 from cli.silence_replies import Silence, Silences
 from cli.tenant_replies import Tenant, Tenants
 from contracts.alert_views import AlertsView, AlertView, HistoryView, RulesView
+from contracts.audit_views import AuditView
 from contracts.component_health import DependenciesView, HealthView
 from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
 from contracts.figures import FiguresView
@@ -211,6 +212,10 @@ class GatewayClient(GatewayHttp):
     async def recoveries(self, parameters: Parameters) -> RecoveriesView:
         """One page, oldest first; `next` is the cursor of the following one."""
         return self.read(RecoveriesView, (await self.request("GET", "/v1/recoveries", params=parameters)).json())
+
+    async def audit(self, parameters: Parameters) -> AuditView:
+        """One page, oldest first; `next` is the cursor of the following one."""
+        return self.read(AuditView, (await self.request("GET", "/v1/audit", params=parameters)).json())
 
     async def recovery_pause(self) -> PauseView:
         return self.read(PauseView, (await self.request("GET", "/v1/recovery/pause")).json())

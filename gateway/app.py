@@ -17,6 +17,7 @@ from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
 from gateway import (
     alerts,
+    audit,
     configuration,
     contents,
     dead_letters,
@@ -69,6 +70,7 @@ ROUTES = (
     configuration,
     keys,
     tenants,
+    audit,
     recoveries,
     incidents,
     observed,

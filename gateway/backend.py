@@ -32,6 +32,7 @@ from gateway.stages import Stages
 from gateway.standing import TenantStanding
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
+from messaging.audit import AuditLog, AuditTrail
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
@@ -93,6 +94,8 @@ class Backend:
     terms: TenantBook
     quotas: Quotas
     requests: IdempotentRequests
+    audit: AuditTrail
+    acts: AuditLog
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -147,6 +150,7 @@ async def connected(
                 for task in owned:
                     task.cancel()
         finally:
+            await backend.audit.close()
             await backend.submissions.close()
             await backend.uploads.close()
             await backend.readmodel.close()
@@ -242,6 +246,8 @@ def _assembled(
         terms=TenantBook(broker),
         quotas=Quotas(settings, register, readmodel, feed),
         requests=IdempotentRequests(broker),
+        audit=AuditTrail(broker),
+        acts=AuditLog(broker),
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),

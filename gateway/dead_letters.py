@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from contracts.identifiers import Token
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Backend, Connected
 from gateway.dead_letter_schemas import (
     DeadLetterDetail,
@@ -25,7 +26,7 @@ from gateway.openapi import idempotent, json_body, refusals
 from gateway.paging import USUAL, Cursor, Limit, cursor_of, position_of
 from messaging.letterbox import LetterNotFoundError, ReplayRefusedError, Wanted
 
-router = APIRouter(prefix="/v1/dlq", tags=["dead letters"])
+router = APIRouter(prefix="/v1/dlq", tags=["dead letters"], route_class=AuditedRoute)
 
 LetterId = Annotated[str, Path(description="The letter's id.", max_length=200, examples=["INGEST.42-1764028800000"])]
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from contracts.api_keys import KeyId
 from contracts.identifiers import Token
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Backend, Connected
 from gateway.idempotency import Turn, once, without
 from gateway.identity import Administers, Anyone, Identity
@@ -21,7 +22,7 @@ from gateway.openapi import idempotent, json_body, refusals
 from gateway.paging import USUAL, Cursor, Limit, newest_first
 from messaging.api_keys import KeyRefusedError, NewKey, NoSuchKeyError
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/v1/keys", tags=["keys"], route_class=AuditedRoute)
 
 Id = Annotated[KeyId, Path(description="The key's id: the part after `wk_`.", examples=["k3v5q2w7y4z6abcd"])]
 _SECRET = {"Cache-Control": "no-store"}

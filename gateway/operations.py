@@ -104,8 +104,8 @@ def _as_prometheus(responses: Json) -> None:
     for status in OF_BODIES:
         if str(status) in responses:
             responses[str(status)]["content"] = {"application/json": prometheus.error_example(status)}
-    for status in ("401", "403", "421", "429", "500"):
-        responses[status]["content"].pop("application/json", None)
+    for other in ("401", "403", "421", "429", "500"):
+        responses[other]["content"].pop("application/json", None)
     responses["503"]["content"]["application/json"] = prometheus.error_example(503)
 
 

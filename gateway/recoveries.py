@@ -15,6 +15,7 @@ from contracts.observing import RequestKind
 from contracts.recovery import Verdict
 from contracts.recovery_views import PauseView, RecoveriesView, RecoveryEntry, RecoveryKind, RecoveryPlanView
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Backend, Connected
 from gateway.idempotency import once
 from gateway.identity import Identity, Operates
@@ -28,7 +29,7 @@ from messaging.recovery.pausing import PauseConflictError, PauseRefusedError
 
 USUAL_SPAN: Final = timedelta(days=1)
 
-router = APIRouter(prefix="/v1", tags=["recovery"])
+router = APIRouter(prefix="/v1", tags=["recovery"], route_class=AuditedRoute)
 
 Since = Annotated[Moment | None, Query(description=f"{FORMS} Default: a day before `until`.")]
 Until = Annotated[Moment | None, Query(description=f"{FORMS} Not included; default: now.")]

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from contracts.identifiers import Token
 from contracts.silences import LabelMatcher
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Backend, Connected
 from gateway.idempotency import Turn, once
 from gateway.identity import Identity, Operates
@@ -24,7 +25,7 @@ from observability.notifications.matchers import parse_matcher
 
 LONGEST = timedelta(days=365)
 
-router = APIRouter(prefix="/v1/silences", tags=["alerts"])
+router = APIRouter(prefix="/v1/silences", tags=["alerts"], route_class=AuditedRoute)
 
 SilenceId = Annotated[Token, Path(description="The silence's id.", examples=["9f86d081884c7d659a2feaa0c5"])]
 

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from contracts.identifiers import Token
 from contracts.tenants import TenantTerms
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Backend, Connected
 from gateway.identity import Administers
 from gateway.openapi import json_body, refusals
@@ -20,7 +21,7 @@ from gateway.paging import USUAL, Cursor, Limit, cursor_at, name_of
 from gateway.tenant_schemas import TenantList, TenantView, Terms, Usage
 from messaging.tenants import TooManyTenantsError
 
-router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
+router = APIRouter(prefix="/v1/tenants", tags=["tenants"], route_class=AuditedRoute)
 
 Tenant = Annotated[Token, Path(description="The tenant's name.", examples=["acme"])]
 
