@@ -38,6 +38,7 @@ from gateway import (
     tenants,
     uploads,
 )
+from gateway.access_log import AccessLog
 from gateway.backend import SERVICE, Link, connected
 from gateway.concurrency import InHand
 from gateway.drain import Drain
@@ -117,6 +118,7 @@ def create_app(
         redoc_url=None,
         middleware=[
             Middleware(RequestIds),
+            *([Middleware(AccessLog)] if settings.access_log else []),
             *([Middleware(RequestSpans, tracer=telemetry.tracer)] if telemetry.enabled else []),
             Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
             Middleware(PlainContent),
