@@ -23,7 +23,7 @@ app = typer.Typer()
 alerts = typer.Typer(no_args_is_help=True, help="Alerts: list, show, silence, look back.")
 app.add_typer(alerts, name="alerts")
 
-PAGE = 500
+PAGE = 200
 _HEX = frozenset("0123456789abcdef")
 
 Filters = Annotated[
@@ -155,10 +155,10 @@ async def _wanted(wanted: str) -> list[AlertView]:
 async def _history(asked: dict[str, list[str]], *, most: int | None) -> deque[HistoryEntry]:
     """The newest entries, `most` of them."""
     found: deque[HistoryEntry] = deque(maxlen=most)
-    cursor: int | None = 0
+    cursor: str | None = "0"
     async with gateway() as client:
         while cursor is not None:
-            page = await client.alert_history({**asked, "cursor": [str(cursor)]})
+            page = await client.alert_history({**asked, "cursor": [cursor]})
             found += page.items
             cursor = page.next
     return found

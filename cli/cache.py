@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
+from cli.acting import told
 from cli.broker import connected
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, print_json, size, table
+from contracts.audit import AuditKind
 from contracts.cache_settings import CacheBackend
 from contracts.errors import PermanentError, TransientError
 from contracts.settings import AllSettings
+from messaging.broker import Broker
 from messaging.caching.base import Cache
 from messaging.caching.factory import build_cache
 from messaging.caching.statistics import LevelStats
@@ -69,14 +72,15 @@ _WITHOUT = {
 
 
 async def _stats() -> list[LevelStats]:
-    async with _opened() as opened:
+    async with _opened() as (_, opened):
         return [level for level in await opened.stats() if level.level != "memory"]
 
 
 async def _clear(tenant: str | None) -> int:
-    async with _opened() as opened:
+    async with _opened() as (broker, opened):
         try:
-            return await opened.clear(tenant)
+            async with told(broker, AuditKind.CACHE, "clear", target=tenant or ""):
+                return await opened.clear(tenant)
         except ValueError as error:
             raise CommandError(str(error), code=Exit.USAGE) from error
         except TransientError as error:
@@ -84,7 +88,7 @@ async def _clear(tenant: str | None) -> int:
 
 
 @asynccontextmanager
-async def _opened() -> AsyncIterator[Cache]:
+async def _opened() -> AsyncIterator[tuple[Broker, Cache]]:
     async with connected("cache") as broker:
         try:
             opened = build_cache(AllSettings.load(), broker)
@@ -92,7 +96,7 @@ async def _opened() -> AsyncIterator[Cache]:
         except PermanentError as error:
             raise CommandError(str(error), code=Exit.USAGE) from error
         try:
-            yield opened
+            yield broker, opened
         finally:
             await opened.close()
 

@@ -22,6 +22,7 @@ from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness
 from cli.silence_replies import Silence, Silences
 from cli.tenant_replies import Tenant, Tenants
 from contracts.alert_views import AlertsView, AlertView, HistoryView, RulesView
+from contracts.audit_views import AuditView
 from contracts.component_health import DependenciesView, HealthView
 from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
 from contracts.figures import FiguresView
@@ -73,10 +74,17 @@ class GatewayClient(GatewayHttp):
         return self.read(Document, (await self.request("GET", f"/v1/documents/{document_id}")).json())
 
     async def documents(
-        self, *, states: Sequence[str] = (), limit: int | None = None, cursor: str | None = None
+        self,
+        *,
+        states: Sequence[str] = (),
+        limit: int | None = None,
+        cursor: str | None = None,
+        conditions: Mapping[str, Any] | None = None,
     ) -> Page:
-        """One page, newest submission first; `next` is the cursor of the following one."""
-        asked = {"state": list(states) or None, "limit": limit, "cursor": cursor}
+        """One page, newest submission first; `next` is the cursor of the following one. `conditions` are those of
+        `GET /v1/documents`; with `name_prefix` they come in the order of names.
+        """
+        asked = {"state": list(states) or None, "limit": limit, "cursor": cursor, **(conditions or {})}
         parameters = {key: value for key, value in asked.items() if value is not None}
         return self.read(Page, (await self.request("GET", "/v1/documents", params=parameters)).json())
 
@@ -109,9 +117,11 @@ class GatewayClient(GatewayHttp):
                     return
         raise UnreachableError(self.url, "the stream broke off before the answer ended")
 
-    async def dead_letters(self, filters: Mapping[str, str], *, limit: int, cursor: int = 0) -> DeadLetterPage:
+    async def dead_letters(
+        self, filters: Mapping[str, str], *, limit: int, cursor: str | None = None
+    ) -> DeadLetterPage:
         """One page, oldest first; `next` is the cursor of the following one."""
-        parameters = {**filters, "limit": limit, "cursor": cursor}
+        parameters = {**filters, "limit": limit, **({} if cursor is None else {"cursor": cursor})}
         return self.read(DeadLetterPage, (await self.request("GET", "/v1/dlq", params=parameters)).json())
 
     async def dead_letter(self, letter_id: str) -> DeadLetterDetail:
@@ -120,7 +130,7 @@ class GatewayClient(GatewayHttp):
     async def replay_dead_letter(self, letter_id: str) -> None:
         await self.request("POST", f"/v1/dlq/{_letter(letter_id)}/replay")
 
-    async def replay_dead_letters(self, filters: Mapping[str, str], *, cursor: int = 0) -> Replays:
+    async def replay_dead_letters(self, filters: Mapping[str, str], *, cursor: str | None = None) -> Replays:
         """Replay a page of those that match; `next` is the cursor of the following one."""
         body = {**filters, "cursor": cursor}
         return self.read(Replays, (await self.request("POST", "/v1/dlq/replay", json=body)).json())
@@ -144,8 +154,7 @@ class GatewayClient(GatewayHttp):
         return self.read(HistoryView, (await self.request("GET", "/v1/alerts/history", params=parameters)).json())
 
     async def silences(self, states: Sequence[str] = ()) -> Silences:
-        parameters = {"state": list(states)}
-        return self.read(Silences, (await self.request("GET", "/v1/silences", params=parameters)).json())
+        return self.read(Silences, await self.all_pages("/v1/silences", {"state": list(states)}))
 
     async def add_silence(self, body: Mapping[str, Any], *, key: str) -> Silence:
         """Silence what meets `matchers` until `ends_at`. With the same key again it is the same silence."""
@@ -187,8 +196,8 @@ class GatewayClient(GatewayHttp):
 
     async def diagnosis_history(self, since: datetime) -> DiagnosisHistoryView:
         """What went on then or later."""
-        asked = {"since": [since.isoformat()]}
-        return self.read(DiagnosisHistoryView, (await self.request("GET", "/v1/diagnoses", params=asked)).json())
+        found = await self.all_pages("/v1/diagnoses", {"since": [since.isoformat()]})
+        return self.read(DiagnosisHistoryView, found)
 
     async def health(self, *, since: datetime | None = None) -> HealthView:
         """The fleet's; with what has changed since then, if that is asked for."""
@@ -198,8 +207,9 @@ class GatewayClient(GatewayHttp):
     async def dependencies(self) -> DependenciesView:
         return self.read(DependenciesView, (await self.request("GET", "/v1/dependencies")).json())
 
-    async def incidents(self, parameters: Parameters) -> IncidentsView:
-        return self.read(IncidentsView, (await self.request("GET", "/v1/incidents", params=parameters)).json())
+    async def incidents(self, parameters: Parameters, *, most: int) -> IncidentsView:
+        """The newest; `next` is not None where there are more than `most`."""
+        return self.read(IncidentsView, await self.all_pages("/v1/incidents", parameters, most=most))
 
     async def incident(self, incident: str) -> IncidentView:
         path = f"/v1/incidents/{_safe(incident, TOKEN, 'incident')}"
@@ -208,6 +218,10 @@ class GatewayClient(GatewayHttp):
     async def recoveries(self, parameters: Parameters) -> RecoveriesView:
         """One page, oldest first; `next` is the cursor of the following one."""
         return self.read(RecoveriesView, (await self.request("GET", "/v1/recoveries", params=parameters)).json())
+
+    async def audit(self, parameters: Parameters) -> AuditView:
+        """One page, oldest first; `next` is the cursor of the following one."""
+        return self.read(AuditView, (await self.request("GET", "/v1/audit", params=parameters)).json())
 
     async def recovery_pause(self) -> PauseView:
         return self.read(PauseView, (await self.request("GET", "/v1/recovery/pause")).json())
@@ -228,7 +242,7 @@ class GatewayClient(GatewayHttp):
         return self.read(RecoveryPlanView, (await self.request("GET", "/v1/recovery/plan")).json())
 
     async def keys(self, parameters: Parameters) -> Keys:
-        return self.read(Keys, (await self.request("GET", "/v1/keys", params=parameters)).json())
+        return self.read(Keys, await self.all_pages("/v1/keys", parameters))
 
     async def create_key(self, body: Mapping[str, Any]) -> MadeKey:
         return self.read(MadeKey, (await self.request("POST", "/v1/keys", json=body)).json())

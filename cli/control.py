@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import difflib
 from collections.abc import Iterable
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Annotated
 
 import typer
 
+from cli.acting import told
 from cli.broker import connected
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
 from cli.person import whoever
+from contracts.audit import AuditKind
 from contracts.control import LONGEST_REASON, ControlAction, ControlOrder, ControlOutcome, ControlReply
 from contracts.health import HEARTBEAT_INTERVAL_S
 from contracts.identifiers import new_id
@@ -95,9 +98,11 @@ async def _order(action: ControlAction, named: str, reason: str, deadline_s: flo
             principal=whoever(),
             expires_at=broker.clock.now() + timedelta(seconds=deadline_s),
         )
+        telling = told(broker, AuditKind.CONTROL, action.value, target=f"{service}/{instance}", detail=reason)
         try:
             with messages().status(f"{instance}: {action.value.replace('_', ' ')}"):
-                return await ControlDesk(broker).order(order)
+                async with telling if action is not ControlAction.DUMP_STACKS else nullcontext():
+                    return await ControlDesk(broker).order(order)
         except NotHeardError as error:
             raise CommandError(str(error), hint=_advice(action)) from error
 

@@ -25,7 +25,7 @@ class DeadLetter(Reply):
 
 class DeadLetterPage(Reply):
     items: tuple[DeadLetter, ...]
-    next: int | None = None
+    next: str | None = None
 
 
 class DeadLetterDetail(Reply):
@@ -49,4 +49,4 @@ class Refusal(Reply):
 class Replays(Reply):
     items: tuple[Replay, ...] = ()
     refused: tuple[Refusal, ...] = ()
-    next: int | None = None
+    next: str | None = None

@@ -126,7 +126,7 @@ async def _list(filters: Filters, limit: int) -> tuple[list[DeadLetter], bool]:
 
 
 async def _letters(client: GatewayClient, filters: Filters) -> AsyncIterator[DeadLetter]:
-    cursor: int | None = 0
+    cursor: str | None = "0"
     while cursor is not None:
         page = await client.dead_letters(filters, limit=PAGE, cursor=cursor)
         for letter in page.items:
@@ -141,7 +141,7 @@ async def _show(letter_id: str) -> DeadLetterDetail:
 
 async def _replay_all(filters: Filters) -> tuple[list[str], list[Refusal]]:
     replayed, refused = list[str](), list[Refusal]()
-    cursor: int | None = 0
+    cursor: str | None = "0"
     async with gateway() as client:
         with messages().status("replaying") as status:
             while cursor is not None:

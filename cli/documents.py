@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from cli.client import GatewayClient, GatewayError
 from cli.exits import Exit
+from cli.moments import beginning_of
 from cli.output import Json, ago, console, messages, plain, print_json, size, table
 from cli.replies import Document
 from cli.target import gateway
@@ -27,11 +28,23 @@ def ls(
     state: Annotated[
         str | None, typer.Option(help="Only submitted, processing, ready, failed or deleted ones.")
     ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Only names that begin so; listed in the order of names.", metavar="PREFIX")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None, typer.Option(help="Only with this pair; several may be given.", metavar="KEY=VALUE")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only submitted since then: 2h, 7d, or a time.")] = None,
     limit: Annotated[int, typer.Option(help="Most documents listed; 0 lists all.", min=0)] = 50,
     as_json: Json = False,
 ) -> None:
     """List documents, newest first."""
-    found, more = asyncio.run(_list(state, limit))
+    conditions = {
+        "name_prefix": name,
+        "metadata": metadata or None,
+        "since": None if since is None else beginning_of(since, "--since").isoformat(),
+    }
+    found, more = asyncio.run(_list(state, limit, conditions))
     if as_json:
         print_json({"items": plain(found), "more": more})
         return
@@ -76,13 +89,14 @@ def rm(document_ids: list[str], as_json: Json = False) -> None:
     raise typer.Exit(Exit.FAILED if any(error for _, error in results) else Exit.OK)
 
 
-async def _list(state: str | None, limit: int) -> tuple[list[Document], bool]:
+async def _list(state: str | None, limit: int, conditions: dict[str, Any]) -> tuple[list[Document], bool]:
     found: list[Document] = []
     cursor: str | None = None
     async with gateway() as client:
         while True:
             wanted = min(PAGE, limit - len(found)) if limit else PAGE
-            page = await client.documents(states=[state] if state else [], limit=wanted, cursor=cursor)
+            states = [state] if state else []
+            page = await client.documents(states=states, limit=wanted, cursor=cursor, conditions=conditions)
             found += page.items
             cursor = page.next
             if cursor is None or (limit and len(found) >= limit):

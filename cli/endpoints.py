@@ -9,12 +9,15 @@ from typing import Annotated
 
 import typer
 
+from cli.acting import told
 from cli.broker import connected
 from cli.endpoint_tables import behind, items, nobody, remarks, silence, table_of
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, counted, messages, print_json
 from cli.person import whoever
+from contracts.audit import AuditKind
 from contracts.endpoint_reports import EndpointOrder
+from messaging.broker import Broker
 from messaging.endpoints import EndpointDesk, EndpointSurvey
 
 app = typer.Typer()
@@ -70,15 +73,16 @@ def undrain(url: Url, as_json: Json = False) -> None:
 
 
 async def _ls() -> tuple[EndpointSurvey, list[EndpointOrder]]:
-    async with _desk() as desk:
+    async with _desk() as (_, desk):
         kept = (await desk.orders.kept()).values()
         return await desk.survey(), sorted((order for order in kept if order.draining), key=lambda order: order.url)
 
 
 async def _drain(url: str, wait_s: float | None) -> EndpointSurvey:
-    async with _desk() as desk:
+    async with _desk() as (broker, desk):
         _require_known(url, await desk.survey(), kept=set())
-        survey = await desk.order(EndpointOrder(url=url, draining=True, principal=whoever()))
+        async with told(broker, AuditKind.ENDPOINTS, "drain", target=url):
+            survey = await desk.order(EndpointOrder(url=url, draining=True, principal=whoever()))
         if wait_s is None:
             return survey
         return await _drained(desk, survey, url, wait_s)
@@ -97,17 +101,18 @@ async def _drained(desk: EndpointDesk, survey: EndpointSurvey, url: str, wait_s:
 
 
 async def _undrain(url: str) -> EndpointSurvey:
-    async with _desk() as desk:
+    async with _desk() as (broker, desk):
         _require_known(url, await desk.survey(), kept=set(await desk.orders.kept()))
-        return await desk.order(EndpointOrder(url=url, draining=False, principal=whoever()))
+        async with told(broker, AuditKind.ENDPOINTS, "undrain", target=url):
+            return await desk.order(EndpointOrder(url=url, draining=False, principal=whoever()))
 
 
 @asynccontextmanager
-async def _desk() -> AsyncIterator[EndpointDesk]:
+async def _desk() -> AsyncIterator[tuple[Broker, EndpointDesk]]:
     with messages().status("listening who runs") as status:
         async with connected("endpoints") as broker, EndpointDesk.open(broker) as desk:
             status.stop()
-            yield desk
+            yield broker, desk
 
 
 def _require_known(url: str, survey: EndpointSurvey, *, kept: set[str]) -> None:

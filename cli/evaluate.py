@@ -54,7 +54,7 @@ def evaluate_command(
         _print(dataset.language, report)
 
 
-MOST_LISTED = 500
+MOST_LISTED = 200
 """The gateway's own limit of a page."""
 
 

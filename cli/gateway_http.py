@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
 
@@ -10,10 +10,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cli.exits import CommandError
-from cli.gateway_errors import UnreachableError, raise_problem
+from cli.gateway_errors import UnreachableError, json_of, raise_problem
 
 CONNECT_S = 5.0
 REPLY_S = 30.0
+PAGE = 200
+"""The most that the gateway lists at once."""
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -41,6 +43,20 @@ class GatewayHttp:
         response = await self.send(method, path, **options)
         raise_problem(response)
         return response
+
+    async def all_pages(
+        self, path: str, parameters: Mapping[str, Sequence[str]], *, most: int | None = None
+    ) -> dict[str, Any]:
+        """A list whole, or its first `most` entries, as one page."""
+        items: list[Any] = []
+        asked = dict(parameters)
+        while True:
+            wanted = PAGE if most is None else min(PAGE, most - len(items))
+            page = json_of(await self.request("GET", path, params={**asked, "limit": [str(wanted)]}))
+            items += page.get("items", ())
+            if page.get("next") is None or len(items) == most:
+                return {**page, "items": items}
+            asked["cursor"] = [page["next"]]
 
     async def send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:

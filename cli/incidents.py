@@ -39,15 +39,17 @@ def incidents(
         return
     if with_captured:
         raise CommandError("--captured is about one incident: give its ID", code=Exit.USAGE)
-    found = asyncio.run(_incidents(_parameters(since, until, limit)))
+    found = asyncio.run(_incidents(_parameters(since, until), limit))
     if open_only:
         found = found.model_copy(update={"items": tuple(each for each in found.items if not each.state.is_over)})
     if as_json:
         print_json(found.model_dump(mode="json"))
         return
     console().print(incidents_table(found.items) if found.items else Text("No incidents.", "green"))
+    if found.next is not None:
+        messages().print("There are more: give a shorter span, or a higher --limit.", style="yellow")
     if not found.complete:
-        messages().print("There were more: give a shorter span, or a higher --limit.", style="yellow")
+        messages().print("There was more to read than is read for one list: give a shorter span.", style="yellow")
 
 
 def _show(found: IncidentView, *, with_captured: bool, as_json: bool) -> None:
@@ -59,19 +61,15 @@ def _show(found: IncidentView, *, with_captured: bool, as_json: bool) -> None:
         console().print(captured(found))
 
 
-def _parameters(since: str, until: str | None, limit: int) -> dict[str, list[str]]:
+def _parameters(since: str, until: str | None) -> dict[str, list[str]]:
     end = None if until is None else moment_of(until, "--until")
     start = beginning_of(since, "--since", end=end)
-    return {
-        "since": [start.isoformat()],
-        "until": [] if end is None else [end.isoformat()],
-        "limit": [str(limit)],
-    }
+    return {"since": [start.isoformat()], "until": [] if end is None else [end.isoformat()]}
 
 
-async def _incidents(asked: dict[str, list[str]]) -> IncidentsView:
+async def _incidents(asked: dict[str, list[str]], most: int) -> IncidentsView:
     async with gateway() as client:
-        return await client.incidents(asked)
+        return await client.incidents(asked, most=most)
 
 
 async def _incident(incident: str) -> IncidentView:

@@ -13,6 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from cli.acting import told
 from cli.broker import connected
 from cli.exits import CommandError, Exit
 from cli.index_tables import (
@@ -26,6 +27,7 @@ from cli.index_tables import (
 )
 from cli.interrupts import interruptible
 from cli.output import Json, console, messages, print_json
+from contracts.audit import AuditKind
 from contracts.errors import PermanentError
 from contracts.settings import EmbedSettings, IndexKind
 from messaging.broker import Broker
@@ -158,7 +160,8 @@ async def _rebuild(*, keep_old: bool, advance: Advance) -> Rebuilt:
     async with _alone() as broker, IndexUsers.listening(broker, settings.index) as users:
         try:
             await site.open()
-            return await Rebuild(broker, site, users, encoder, keep_old=keep_old, advance=advance).run()
+            async with told(broker, AuditKind.INDEX, "rebuild", target=settings.index):
+                return await Rebuild(broker, site, users, encoder, keep_old=keep_old, advance=advance).run()
         finally:
             encoder.stop()
             await site.close()
@@ -167,10 +170,11 @@ async def _rebuild(*, keep_old: bool, advance: Advance) -> Rebuilt:
 async def _abandon() -> list[str]:
     settings = EmbedSettings.load()
     site = build_site(settings, settings.index)
-    async with _alone():
+    async with _alone() as broker:
         try:
             await site.open()
-            return await abandon(site)
+            async with told(broker, AuditKind.INDEX, "abandon", target=settings.index):
+                return await abandon(site)
         finally:
             await site.close()
 
@@ -180,7 +184,8 @@ async def _migrate(source: IndexKind, target: IndexKind, advance: Advance) -> Mi
     sites = build_site(settings, source), build_site(settings, target)
     async with _alone() as broker:
         try:
-            return await migrate(broker, *sites, advance=advance)
+            async with told(broker, AuditKind.INDEX, "migrate", target=f"{source} to {target}"):
+                return await migrate(broker, *sites, advance=advance)
         finally:
             for site in sites:
                 await site.close()

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.acting import told
 from cli.broker import connected
 from cli.client import GatewayError
 from cli.exits import CommandError, Exit
@@ -20,6 +21,7 @@ from cli.output import Json, ago, console, messages, plain, print_json, table
 from cli.person import whoever
 from cli.target import gateway
 from contracts.api_keys import Scope
+from contracts.audit import AuditKind
 from contracts.identifiers import DEFAULT_TENANT, TOKEN
 from messaging.api_keys import KeyBook
 
@@ -161,7 +163,10 @@ async def _create(body: Mapping[str, Any]) -> MadeKey:
 
 
 async def _bootstrap() -> MadeKey:
-    async with connected("waggle keys") as broker:
+    async with (
+        connected("waggle keys") as broker,
+        told(broker, AuditKind.KEYS, "bootstrap", detail=Scope.ADMIN.value),
+    ):
         made = await KeyBook(broker).create(
             name="bootstrap", tenant=DEFAULT_TENANT, scopes=[Scope.ADMIN], principal=f"broker:{whoever()}"
         )

@@ -50,6 +50,7 @@ class Commands(LazyGroup):
         "stacks": "cli.control",
         "config": "cli.configuration",
         "keys": "cli.keys",
+        "audit": "cli.audit",
         "tenants": "cli.tenants",
         "backup": "cli.backup",
         "restore": "cli.backup",

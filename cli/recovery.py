@@ -190,10 +190,10 @@ async def _plan() -> RecoveryPlanView:
 async def _log(asked: dict[str, list[str]], *, most: int | None) -> deque[RecoveryEntry]:
     """The newest entries, `most` of them."""
     found: deque[RecoveryEntry] = deque(maxlen=most)
-    cursor: int | None = 0
+    cursor: str | None = "0"
     async with gateway() as client:
         while cursor is not None:
-            page = await client.recoveries({**asked, "cursor": [str(cursor)]})
+            page = await client.recoveries({**asked, "cursor": [cursor]})
             found += page.items
             cursor = page.next
     return found

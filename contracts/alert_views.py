@@ -153,4 +153,4 @@ class HistoryView(View):
     """
 
     items: tuple[HistoryEntry, ...]
-    next: int | None = None
+    next: str | None = None

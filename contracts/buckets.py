@@ -48,6 +48,12 @@ LIMITS = KeyValue(
     async_persist=True,
     why="How many requests were let in of late, counted by all gateways together; counts of seconds need not outlive a power cut.",
 )
+REQUESTS = KeyValue(
+    name="requests",
+    ttl_s=DAY,
+    max_bytes=256 * MiB,
+    why="What came of requests with an idempotency key. A full one refuses them: none is done twice unnoticed.",
+)
 
 KEY_VALUES: tuple[KeyValue, ...] = (
     DOCUMENTS,
@@ -61,6 +67,7 @@ KEY_VALUES: tuple[KeyValue, ...] = (
     APIKEYS,
     TENANTS,
     LIMITS,
+    REQUESTS,
 )
 
 UPLOADS = ObjectBucket(

@@ -105,6 +105,7 @@ class EpisodeView(View):
 
 
 class DiagnosisHistoryView(View):
-    """Newest first."""
+    """Newest first; a page of it over HTTP, where `next` is the cursor of the following one."""
 
     items: tuple[EpisodeView, ...]
+    next: str | None = None

@@ -56,6 +56,11 @@ class GatewaySettings(UrlSettings, LimitSettings, TokenSettings, ProcessSettings
         description="Whose pages may use this gateway from a browser, comma separated, with WAGGLE_AUTH=keys. None by default.",
         examples=["https://app.example,http://localhost:3000"],
     )
+    access_log: bool = Field(
+        default=True,
+        description="Whether each request is logged in one line: method, route, status, duration, bytes, principal, tenant, address.",
+        examples=["false"],
+    )
     upload_max_bytes: int = Field(
         default=100 * 1024 * 1024, ge=1024, description="Largest upload, in bytes.", examples=[104857600]
     )

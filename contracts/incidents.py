@@ -14,7 +14,7 @@ from contracts.recovery import Safeguard
 from contracts.views import View
 
 MOST_INCIDENTS: Final = 500
-"""Of one list: the newest."""
+"""That are told of for one span: the newest."""
 MOST_ENTRIES: Final = 500
 """Of one timeline: the newest."""
 
@@ -111,7 +111,10 @@ class IncidentView(IncidentSummary):
 
 
 class IncidentsView(View):
-    """Newest first. Not `complete`: there was more to read than is read for one list; ask for a shorter span."""
+    """A page, newest first; `next` is the cursor of the following one. Not `complete`: within the span there were more than
+    `MOST_INCIDENTS`, or more to read than is read for one list; ask for a shorter one.
+    """
 
     items: tuple[IncidentSummary, ...]
+    next: str | None = None
     complete: bool = True

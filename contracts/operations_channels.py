@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contracts import subjects, topology
 from contracts.alerts import AlertEvent
+from contracts.audit import AdminAct
 from contracts.channel import Channel
 from contracts.notifications import NotificationEvent
 from contracts.recovery import (
@@ -87,5 +88,14 @@ OPERATIONS: tuple[Channel, ...] = (
         receivers=("client",),
         stream=topology.OPS,
         summary="The runtime configuration has a new revision: who changed what, when and why.",
+    ),
+    Channel(
+        name="audit",
+        address=subjects.AUDIT + ".{kind}.{act}",
+        messages=(AdminAct,),
+        senders=("gateway", "client"),
+        receivers=("client",),
+        stream=topology.OPS,
+        summary="Somebody who runs the system is about to do something, and, once more, what came of it.",
     ),
 )

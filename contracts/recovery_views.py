@@ -101,7 +101,7 @@ class RecoveriesView(View):
     """
 
     items: tuple[RecoveryEntry, ...]
-    next: int | None = None
+    next: str | None = None
 
 
 class PauseView(View):

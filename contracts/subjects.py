@@ -33,6 +33,7 @@ NOTIFICATIONS = "rag.notifications"
 RECOVERY = "rag.recovery"
 RECOVERY_COMMANDS = f"{RECOVERY}.commands"
 CONFIG_CHANGES = "rag.config.changes"
+AUDIT = "rag.audit"
 HEALTH = "rag.health"
 METRICS = "rag.metrics"
 CANCEL = "rag.cancel"
@@ -131,6 +132,11 @@ def recovery_verification(incident: str) -> str:
 
 def recovery_approval(decision: str) -> str:
     return f"{RECOVERY}.approvals.{decision}"
+
+
+def audit(kind: str, act: str) -> str:
+    """Both what is about to be done, and what came of it."""
+    return f"{AUDIT}.{kind}.{act}"
 
 
 def health(service: str, instance: str) -> str:

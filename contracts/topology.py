@@ -20,6 +20,7 @@ from contracts.buckets import (
     LEASES,
     LIMITS,
     OBJECT_BUCKETS,
+    REQUESTS,
     SILENCES,
     SUSPECTS,
     TENANTS,
@@ -120,13 +121,19 @@ EVENTS = Stream(
 )
 OPS = Stream(
     name="OPS",
-    subjects=(f"{subjects.ALERTS}.>", f"{subjects.NOTIFICATIONS}.>", f"{subjects.RECOVERY}.>", subjects.CONFIG_CHANGES),
+    subjects=(
+        f"{subjects.ALERTS}.>",
+        f"{subjects.NOTIFICATIONS}.>",
+        f"{subjects.RECOVERY}.>",
+        subjects.CONFIG_CHANGES,
+        f"{subjects.AUDIT}.*.*",
+    ),
     retention=Retention.LIMITS,
     discard=Discard.OLD,
     max_bytes=256 * MiB,
     max_age_s=28 * DAY,
-    why="Alerts, who was told of them, recovery commands and changes of the configuration, kept for weeks as the audit of "
-    "what was done, and of what the system did on its own.",
+    why="Alerts, who was told of them, recovery commands, changes of the configuration and other acts of those who run the "
+    "system, kept for weeks as the audit of what was done, and of what the system did on its own.",
 )
 DLQ = Stream(
     name="DLQ",
@@ -284,6 +291,7 @@ __all__ = [
     "PURGE_WORKERS",
     "QUERY",
     "QUERY_WORKERS",
+    "REQUESTS",
     "SILENCES",
     "STREAMS",
     "SUSPECTS",

@@ -17,14 +17,8 @@ from gateway.backend import Connected
 from gateway.identity import Operates
 from gateway.observed import asked, forwarded
 from gateway.openapi import refusals
-from observability.alert_questions import (
-    MOST_CURSOR,
-    MOST_ENTRIES,
-    USUAL_ENTRIES,
-    AlertQuestion,
-    HistoryKind,
-    HistoryQuestion,
-)
+from gateway.paging import USUAL, Cursor, Limit, position_of
+from observability.alert_questions import AlertQuestion, HistoryKind, HistoryQuestion
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
@@ -66,8 +60,8 @@ async def alert_history(
     filter: Filters = None,
     channel: Annotated[Token | None, Query(description="Only notifications through this channel.")] = None,
     fingerprint: Annotated[Fingerprint | None, Query(description="Only notifications about this alert.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_ENTRIES)] = USUAL_ENTRIES,
-    cursor: Annotated[int, Query(ge=0, le=MOST_CURSOR, description="`next` of the page before.")] = 0,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List when alerts began to fire and were over, or who was told of them, oldest first. It is kept for four weeks."""
     lists = _given({"severity": severity, "filter": filter})
@@ -78,7 +72,7 @@ async def alert_history(
         "channel": channel,
         "fingerprint": fingerprint,
         "limit": limit,
-        "cursor": cursor or None,
+        "cursor": position_of(cursor) or None,
     }
     parameters = lists | {name: [str(value)] for name, value in single.items() if value is not None}
     try:

@@ -17,6 +17,7 @@ from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
 from gateway import (
     alerts,
+    audit,
     configuration,
     contents,
     dead_letters,
@@ -38,6 +39,7 @@ from gateway import (
     uploads,
     url_documents,
 )
+from gateway.access_log import AccessLog
 from gateway.backend import SERVICE, Link, connected
 from gateway.concurrency import InHand
 from gateway.drain import Drain
@@ -46,7 +48,7 @@ from gateway.identity import OPEN, Door
 from gateway.limits import Limits
 from gateway.openai_api import embeddings, models
 from gateway.openai_api import routes as openai_api
-from gateway.openapi import secured
+from gateway.operations import completed
 from gateway.rates import Rates, Turnstile
 from gateway.tracing import RequestIds, RequestSpans
 from messaging.activity import Activity
@@ -74,6 +76,7 @@ ROUTES = (
     configuration,
     keys,
     tenants,
+    audit,
     recoveries,
     incidents,
     observed,
@@ -120,6 +123,7 @@ def create_app(
         redoc_url=None,
         middleware=[
             Middleware(RequestIds),
+            *([Middleware(AccessLog)] if settings.access_log else []),
             *([Middleware(RequestSpans, tracer=telemetry.tracer)] if telemetry.enabled else []),
             Middleware(metrics.RequestMetrics, meter=telemetry.meter, activity=attendant.activity),
             Middleware(PlainContent),
@@ -137,7 +141,7 @@ def create_app(
     for module in ROUTES:
         app.router.routes.extend(module.router.routes)  # flat: included routers are matched one inside the other
     plain = app.openapi
-    app.openapi = lambda: app.openapi_schema or secured(plain(), open_to_all=OPEN)  # type: ignore[method-assign]
+    app.openapi = lambda: app.openapi_schema or completed(plain(), open_to_all=OPEN)  # type: ignore[method-assign]
     return app
 
 

@@ -9,16 +9,20 @@ from dataclasses import dataclass
 
 import structlog
 
+from contracts import subjects, topology
 from contracts.answers import Cancelled, Completed, Delta, Failed, Retrieved
 from contracts.errors import ErrorCode, TransientError
+from contracts.identifiers import new_id
 from contracts.queries import QueryRequest
 from contracts.runtime_config import RuntimeConfig
+from gateway import problems
 from gateway.admission import Admission, Stay
 from gateway.identity import Identity
 from gateway.query_schemas import QueryBody
 from gateway.stages import Stages
 from messaging.answers import AnswerReader, AnswerStream, AnswerTimeoutError
 from messaging.queries import Queries
+from messaging.storage import Storage
 from messaging.terminals import Terminals
 
 AnyEvent = Retrieved | Delta | Completed | Failed | Cancelled
@@ -41,6 +45,10 @@ class Asked:
     answer: AnswerStream
     stay: Stay
     """The room that it takes at the stages."""
+    is_joined: bool = False
+    """It was asked before: what there is of its answer is read, too."""
+    may_be_joined: bool = False
+    """It was asked under a key by which its asker may come again: it is not withdrawn when the asker leaves."""
 
     @property
     def elapsed_ms(self) -> float:
@@ -56,6 +64,7 @@ class Asking:
         queries: Queries,
         reader: AnswerReader,
         terminals: Terminals,
+        storage: Storage,
         admission: Admission,
         stages: Stages,
         deadline_grace_s: float,
@@ -63,6 +72,7 @@ class Asking:
         self._queries = queries
         self._reader = reader
         self._terminals = terminals
+        self._storage = storage
         self._admission = admission
         self._stages = stages
         self._grace_s = deadline_grace_s
@@ -78,28 +88,56 @@ class Asking:
         return (tenant, query_id) in self._live
 
     @asynccontextmanager
-    async def ask(self, identity: Identity, body: QueryBody, *, stream: bool) -> AsyncIterator[Asked]:
-        """Ask, and read the answer inside, with its pieces if `stream`.
+    async def ask(
+        self, identity: Identity, body: QueryBody, *, stream: bool, query_id: str | None = None
+    ) -> AsyncIterator[Asked]:
+        """Ask, and read the answer inside, with its pieces if `stream`. A question that was asked before under its `query_id` is
+        not asked again: its answer is read from the beginning, as long as the broker has it.
 
         Raises a 429 problem when it could not be answered in time, `BrokerUnavailableError` or `StreamFullError`.
         """
         started = time.monotonic()
-        stay = await self._admission.question(identity.tenant, body.deadline_s, generate=body.generate)
+        joined = query_id is not None and await self.was_asked(identity.tenant, query_id)
+        stay = (
+            Stay(identity.tenant)
+            if joined
+            else await self._admission.question(identity.tenant, body.deadline_s, generate=body.generate)
+        )
         try:
-            async with self._asked(identity, body, stay, started, stream=stream) as asked:
+            async with self._asked(
+                identity, body, stay, started, stream=stream, query_id=query_id, joined=joined
+            ) as asked:
                 yield asked
         finally:
             stay.end()
 
     @asynccontextmanager
     async def _asked(
-        self, identity: Identity, body: QueryBody, stay: Stay, started: float, *, stream: bool
+        self,
+        identity: Identity,
+        body: QueryBody,
+        stay: Stay,
+        started: float,
+        *,
+        stream: bool,
+        query_id: str | None,
+        joined: bool,
     ) -> AsyncIterator[Asked]:
         left_s = body.deadline_s - (time.monotonic() - started)
+        if left_s <= 0:
+            raise problems.too_many(
+                f"It took longer than the {body.deadline_s:g} s that this question may take to let it in: nothing was accepted. "
+                "Allow more time.",
+                policy="queries",
+                allowed=1,
+                window_s=1,
+                retry_after_s=1,
+            )
         top_k = body.top_k if self._top_k is None or "top_k" in body.model_fields_set else self._top_k
-        request = _request(identity, body, top_k=top_k, stream=stream)
+        request = _request(identity, body, top_k=top_k, stream=stream, query_id=query_id or new_id())
         async with self._reader.open(request.tenant, request.query_id) as answer:
-            await self._queries.ask(request, budget_s=left_s)
+            if not joined:
+                await self._queries.ask(request, budget_s=left_s)
             with self._living(request.tenant, request.query_id):
                 yield Asked(
                     tenant=request.tenant,
@@ -110,7 +148,15 @@ class Asking:
                     started=started,
                     answer=answer,
                     stay=stay,
+                    is_joined=joined,
+                    may_be_joined=query_id is not None,
                 )
+
+    async def was_asked(self, tenant: str, query_id: str) -> bool:
+        """Whether somebody waits for its answer here, or the broker has anything of it."""
+        if self.is_live(tenant, query_id) or await self._terminals.find(tenant, query_id) is not None:
+            return True
+        return await self._storage.last(topology.ANSWERS.name, subjects.answer(tenant, query_id)) is not None
 
     async def events(self, asked: Asked) -> AsyncIterator[AnyEvent]:
         """The answer, up to its terminal.
@@ -119,8 +165,9 @@ class Asking:
         when not even that is possible.
         """
         try:
-            async for event in asked.answer.events(timeout_s=asked.left_s + self._grace_s):
-                self._note(asked, event)
+            async for event in asked.answer.events(timeout_s=asked.left_s + self._grace_s, from_start=asked.is_joined):
+                if not asked.is_joined:
+                    self._note(asked, event)
                 yield event
         except AnswerTimeoutError:
             event = await self._end(asked)
@@ -165,8 +212,9 @@ class Asking:
             return False
 
 
-def _request(identity: Identity, body: QueryBody, *, top_k: int, stream: bool) -> QueryRequest:
+def _request(identity: Identity, body: QueryBody, *, top_k: int, stream: bool, query_id: str) -> QueryRequest:
     return QueryRequest(
+        query_id=query_id,
         tenant=identity.tenant,
         principal=identity.principal,
         query=body.query,

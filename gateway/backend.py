@@ -12,7 +12,6 @@ from fastapi import Depends
 from opentelemetry.metrics import Meter
 from starlette.requests import Request
 
-from contracts import subjects, topology
 from contracts.backends import LEDGER
 from contracts.health import FACT_CONFIG_REVISION, ProcessState
 from contracts.runtime_config import RuntimeConfig
@@ -35,12 +34,14 @@ from gateway.stages import Stages
 from gateway.standing import TenantStanding
 from messaging.activity import Activity
 from messaging.answers import AnswerReader
+from messaging.audit import AuditLog, AuditTrail
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
 from messaging.checks import Checks
 from messaging.configuration import ConfigBook, ConfigClerk, ConfigFollower
 from messaging.fleet import FleetView
 from messaging.heartbeats import HeartbeatPublisher
+from messaging.idempotency import IdempotentRequests
 from messaging.ledger import DocumentLedger
 from messaging.ledger_check import NOBODY, LedgerCheck
 from messaging.letterbox import Letterbox
@@ -97,6 +98,9 @@ class Backend:
     tenants: TenantRegister
     terms: TenantBook
     quotas: Quotas
+    requests: IdempotentRequests
+    audit: AuditTrail
+    acts: AuditLog
     config: ConfigBook
     recoveries: RecoveryLog
     pause: PauseSwitch
@@ -107,10 +111,6 @@ class Backend:
         """Work by what is set there from now on, and else by the settings of this process."""
         self.admission.adjust(config)
         self.asking.adjust(config)
-
-    async def has_answer_events(self, tenant: str, query_id: str) -> bool:
-        """Whether anything of an answer has been published."""
-        return await self.storage.last(topology.ANSWERS.name, subjects.answer(tenant, query_id)) is not None
 
     async def require_ledger(self) -> None:
         """Raises `BrokerUnavailableError` when the ledger cannot be read."""
@@ -155,6 +155,7 @@ async def connected(
                 for task in owned:
                     task.cancel()
         finally:
+            await backend.audit.close()
             await backend.submissions.close()
             await backend.uploads.close()
             await backend.fetcher.close()
@@ -241,6 +242,7 @@ def _assembled(
             queries=queries,
             reader=reader,
             terminals=terminals,
+            storage=storage,
             admission=admission,
             stages=stages,
             deadline_grace_s=limits.deadline_grace_s,
@@ -259,6 +261,9 @@ def _assembled(
         tenants=register,
         terms=TenantBook(broker),
         quotas=Quotas(settings, register, readmodel, feed),
+        requests=IdempotentRequests(broker),
+        audit=AuditTrail(broker),
+        acts=AuditLog(broker),
         config=ConfigBook(broker),
         recoveries=RecoveryLog(broker),
         pause=PauseSwitch(broker),

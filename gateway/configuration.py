@@ -21,8 +21,9 @@ from gateway.config_schemas import (
     RevisionView,
     WrittenView,
 )
+from gateway.idempotency import Turn, once
 from gateway.identity import Identity, Operates
-from gateway.openapi import json_body, refusals
+from gateway.openapi import idempotent, json_body, refusals
 from messaging.configuration import (
     ConfigConflictError,
     ConfigUnreadableError,
@@ -33,6 +34,7 @@ from messaging.configuration import (
 router = APIRouter(prefix="/v1/config", tags=["config"])
 
 Number = Annotated[int, Path(ge=1, description="The revision's number.", examples=[3])]
+_UNKNOWN = "Where it is not known whether it was done, since a gateway died at it, the answer is 409, and it is not done again."
 
 log = structlog.get_logger(__name__)
 
@@ -51,38 +53,48 @@ async def show_config(_: Operates, backend: Connected) -> Response:
     "",
     response_model=WrittenView,
     responses=refusals(400, 409, 413, 415, 422, 503),
-    openapi_extra=json_body(ConfigPatch),
+    openapi_extra=idempotent(json_body(ConfigPatch), says=_UNKNOWN),
 )
 async def change_config(request: Request, identity: Operates, backend: Connected) -> Response:
     """Set some keys and leave the others. Refused whole when a key or value will not do; workers take it over at once."""
     body = await backend.json.read(request, ConfigPatch, at_most=backend.limits.query_bytes)
-    changing = backend.config.change(
-        body.values,
-        principal=identity.principal,
-        because=body.because,
-        claimed_by=body.claimed_by,
-        expected=body.expected_revision,
-    )
-    return await _written(changing, identity)
+
+    async def change(_: Turn) -> Response:
+        changing = backend.config.change(
+            body.values,
+            principal=identity.principal,
+            because=body.because,
+            claimed_by=body.claimed_by,
+            expected=body.expected_revision,
+        )
+        return await _written(changing, identity)
+
+    return await once(request, backend, identity, body, change, repeatable=False)
 
 
 @router.post(
     "/rollback",
     response_model=WrittenView,
     responses=refusals(400, 404, 409, 413, 415, 422, 503),
-    openapi_extra=json_body(ConfigRollback),
+    openapi_extra=idempotent(json_body(ConfigRollback), says=_UNKNOWN),
 )
 async def roll_back_config(request: Request, identity: Operates, backend: Connected) -> Response:
-    """Make a new revision with the values of an older one. Name `expected_revision` lest a repeated request go back twice."""
+    """Make a new revision with the values of an older one. Name `expected_revision`, or an idempotency key, lest a repeated
+    request go back twice.
+    """
     body = await backend.json.read(request, ConfigRollback, at_most=backend.limits.query_bytes)
-    going_back = backend.config.roll_back(
-        body.to,
-        principal=identity.principal,
-        because=body.because,
-        claimed_by=body.claimed_by,
-        expected=body.expected_revision,
-    )
-    return await _written(going_back, identity)
+
+    async def go_back(_: Turn) -> Response:
+        going_back = backend.config.roll_back(
+            body.to,
+            principal=identity.principal,
+            because=body.because,
+            claimed_by=body.claimed_by,
+            expected=body.expected_revision,
+        )
+        return await _written(going_back, identity)
+
+    return await once(request, backend, identity, body, go_back, repeatable=False)
 
 
 @router.get("/revisions", response_model=RevisionList, responses=refusals(409, 503))

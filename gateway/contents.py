@@ -17,7 +17,7 @@ from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.documents import DocumentId, find_living
 from gateway.identity import Reads
-from gateway.openapi import refusals
+from gateway.openapi import refusals, text
 from messaging.uploads import Part, UploadMissingError
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -43,7 +43,11 @@ _OfGeneration = Annotated[
 ]
 
 
-@router.get("/{document_id}/text", response_class=Response, responses=refusals(404, 422, 503))
+@router.get(
+    "/{document_id}/text",
+    response_class=Response,
+    responses={200: text("UTF-8.", "text/plain", example="Bees dance."), **refusals(404)},
+)
 async def document_text(
     identity: Reads,
     backend: Connected,
@@ -63,7 +67,14 @@ async def document_text(
     )
 
 
-@router.get("/{document_id}/content", response_class=Response, responses=refusals(404, 422, 503))
+@router.get(
+    "/{document_id}/content",
+    response_class=Response,
+    responses={
+        200: text("As they were uploaded.", OCTETS, *sorted(SAFE_MEDIA_TYPES), example="Bees dance."),
+        **refusals(404),
+    },
+)
 async def document_content(
     identity: Reads, backend: Connected, document_id: DocumentId, generation: _OfGeneration = None
 ) -> Response:
@@ -110,9 +121,9 @@ async def _characters(stored: AsyncIterator[bytes], start: int, end: int | None)
     decoder = codecs.getincrementaldecoder("utf-8")()
     position = 0
     async for piece in stored:
-        text = decoder.decode(piece)
-        wanted = text[max(0, start - position) : None if end is None else max(0, end - position)]
-        position += len(text)
+        decoded = decoder.decode(piece)
+        wanted = decoded[max(0, start - position) : None if end is None else max(0, end - position)]
+        position += len(decoded)
         if wanted:
             yield wanted.encode()
         if end is not None and position >= end:

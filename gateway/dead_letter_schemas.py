@@ -5,13 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from contracts.identifiers import Token
+from gateway.paging import LONGEST_CURSOR, cursor_of
 from gateway.schemas import Wire
 from messaging.letterbox import Kept, Replayed
-
-MOST_POSITION = 2**63 - 1
 
 
 class DeadLetterView(Wire):
@@ -74,7 +73,7 @@ class DeadLetterList(Wire):
     """A page, oldest first; `next` is the cursor of the following page."""
 
     items: list[DeadLetterView]
-    next: int | None
+    next: str | None
 
 
 class Replay(Wire):
@@ -87,12 +86,14 @@ class Replay(Wire):
 class Replays(Wire):
     """Which letters to send back; all given conditions hold, and without any all letters are meant."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"code": "parser_crashed", "limit": 50}]})
+
     stream: Token | None = None
     code: Token | None = None
     document_id: Token | None = None
     query_id: Token | None = None
     limit: int = Field(default=50, ge=1, le=50, description="Most letters sent back by this request.")
-    cursor: int = Field(default=0, ge=0, le=MOST_POSITION, description="`next` of the request before.")
+    cursor: str | None = Field(default=None, max_length=LONGEST_CURSOR, description="`next` of the request before.")
 
 
 class ReplayRefusal(Wire):
@@ -107,14 +108,14 @@ class ReplayResult(Wire):
 
     items: list[Replay]
     refused: list[ReplayRefusal]
-    next: int | None
+    next: str | None
 
     @classmethod
     def of(cls, done: Replayed) -> Self:
         return cls(
             items=[Replay(id=letter_id) for letter_id in done.ids],
             refused=[ReplayRefusal(id=refusal.id, reason=refusal.reason) for refusal in done.refused],
-            next=done.next,
+            next=cursor_of(done.next),
         )
 
 

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from contracts.identifiers import Token
 from gateway import problems
-from gateway.backend import Connected
+from gateway.audited import AuditedRoute
+from gateway.backend import Backend, Connected
 from gateway.dead_letter_schemas import (
-    MOST_POSITION,
     DeadLetterDetail,
     DeadLetterList,
     DeadLetterView,
@@ -20,11 +20,13 @@ from gateway.dead_letter_schemas import (
     ReplayResult,
     Replays,
 )
-from gateway.identity import Operates
-from gateway.openapi import json_body, refusals
+from gateway.idempotency import once
+from gateway.identity import Identity, Operates
+from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, cursor_of, position_of
 from messaging.letterbox import LetterNotFoundError, ReplayRefusedError, Wanted
 
-router = APIRouter(prefix="/v1/dlq", tags=["dead letters"])
+router = APIRouter(prefix="/v1/dlq", tags=["dead letters"], route_class=AuditedRoute)
 
 LetterId = Annotated[str, Path(description="The letter's id.", max_length=200, examples=["INGEST.42-1764028800000"])]
 
@@ -37,13 +39,13 @@ async def list_dead_letters(
     code: Annotated[Token | None, Query(description="Only with this reason.")] = None,
     document_id: Annotated[Token | None, Query(description="Only of this document.")] = None,
     query_id: Annotated[Token | None, Query(description="Only of this query.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[int, Query(ge=0, le=MOST_POSITION, description="`next` of the page before.")] = 0,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List dead letters, oldest first, without their payloads."""
     wanted = Wanted(stream=stream, code=code, document_id=document_id, query_id=query_id)
-    page = await backend.letterbox.page(identity.tenant, wanted, limit=limit, after=cursor)
-    listed = DeadLetterList(items=[DeadLetterView.of(kept) for kept in page.items], next=page.next)
+    page = await backend.letterbox.page(identity.tenant, wanted, limit=limit, after=position_of(cursor))
+    listed = DeadLetterList(items=[DeadLetterView.of(kept) for kept in page.items], next=cursor_of(page.next))
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
@@ -57,9 +59,19 @@ async def show_dead_letter(identity: Operates, backend: Connected, letter_id: Le
     return Response(DeadLetterDetail.of(kept).model_dump_json(), media_type="application/json")
 
 
-@router.post("/{letter_id}/replay", status_code=202, response_model=Replay, responses=refusals(404, 409, 503))
-async def replay_dead_letter(identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
+@router.post(
+    "/{letter_id}/replay",
+    status_code=202,
+    response_model=Replay,
+    responses=refusals(404, 409, 422, 503),
+    openapi_extra=idempotent(),
+)
+async def replay_dead_letter(request: Request, identity: Operates, backend: Connected, letter_id: LetterId) -> Response:
     """Send a message back to work. A failed document is run again as a new submission, which clears its failure."""
+    return await once(request, backend, identity, None, lambda _: _replay(backend, identity, letter_id))
+
+
+async def _replay(backend: Backend, identity: Identity, letter_id: str) -> Response:
     try:
         await backend.letterbox.replay(identity.tenant, letter_id)
     except LetterNotFoundError as error:
@@ -73,14 +85,18 @@ async def replay_dead_letter(identity: Operates, backend: Connected, letter_id: 
     "/replay",
     status_code=202,
     response_model=ReplayResult,
-    responses=refusals(400, 413, 415, 422, 503),
-    openapi_extra=json_body(Replays),
+    responses=refusals(400, 409, 413, 415, 422, 503),
+    openapi_extra=idempotent(json_body(Replays)),
 )
 async def replay_dead_letters(request: Request, identity: Operates, backend: Connected) -> Response:
     """Send back all that match, up to `limit` of them; `next` tells where to go on. What is refused stays."""
     body = await backend.json.read(request, Replays, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, body, lambda _: _replay_all(backend, identity, body))
+
+
+async def _replay_all(backend: Backend, identity: Identity, body: Replays) -> Response:
     wanted = Wanted(stream=body.stream, code=body.code, document_id=body.document_id, query_id=body.query_id)
-    done = await backend.letterbox.replay_all(identity.tenant, wanted, limit=body.limit, after=body.cursor)
+    done = await backend.letterbox.replay_all(identity.tenant, wanted, limit=body.limit, after=position_of(body.cursor))
     return Response(ReplayResult.of(done).model_dump_json(), 202, media_type="application/json")
 
 

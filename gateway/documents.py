@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
+from pydantic import StringConstraints
 from starlette.responses import Response
 
 from contracts.documents import DocumentRecord, DocumentState
@@ -14,11 +15,16 @@ from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.identity import Ingests, Reads
 from gateway.openapi import refusals
+from gateway.paging import USUAL, Cursor, Limit
 from gateway.schemas import Deleted, DocumentList, DocumentView
+from gateway.selection import Selection
+from gateway.times import FORMS, Moment
 from messaging.ledger import DocumentNotFoundError
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
+MOST_PAIRS: Final = 8
+Pair = Annotated[str, StringConstraints(max_length=1100, pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}=[^\x00]*$")]
 DocumentId = Annotated[Token, Path(description="The document's id.", examples=["01JD5Y8Z0000000000000000AB"])]
 
 
@@ -29,12 +35,28 @@ async def list_documents(
     state: Annotated[
         list[DocumentState] | None, Query(description="Only these states; default: all but deleted.")
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    cursor: Annotated[str | None, Query(max_length=512, description="`next` of the page before.")] = None,
+    name_prefix: Annotated[
+        str | None, Query(min_length=1, max_length=512, description="Only names that begin so; in the order of names.")
+    ] = None,
+    metadata: Annotated[
+        list[Pair] | None,
+        Query(max_length=MOST_PAIRS, description="Only with these pairs, `key=value`.", examples=[["topic=bees"]]),
+    ] = None,
+    since: Annotated[Moment | None, Query(description=f"Only submitted then or later. {FORMS}")] = None,
+    until: Annotated[Moment | None, Query(description="Only submitted before.")] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List documents, newest submission first. A change shows here within moments; a single GET shows it at once."""
+    wanted = Selection(
+        states=state or (),
+        name_prefix=name_prefix,
+        metadata=dict(_pair(text) for text in metadata or ()),
+        since=since,
+        until=until,
+    )
     await _caught_up(backend)
-    page = await backend.readmodel.page(identity.tenant, states=state or (), limit=limit, cursor=cursor)
+    page = await backend.readmodel.page(identity.tenant, wanted, limit=limit, cursor=cursor)
     following = f'"{page.next}"' if page.next else "null"
     return Response(f'{{"items":[{",".join(page.items)}],"next":{following}}}', media_type="application/json")
 
@@ -55,6 +77,11 @@ async def delete_document(identity: Ingests, backend: Connected, document_id: Do
         raise _unknown(document_id) from None
     deleted = Deleted(document_id=document_id, version=record.latest.version)
     return Response(deleted.model_dump_json(), 202, media_type="application/json")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
 
 
 async def find(backend: Backend, tenant: str, document_id: str) -> DocumentRecord:

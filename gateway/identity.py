@@ -91,6 +91,11 @@ def identity_of(scope: Connection) -> Identity:
     return cast("Identity", scope["state"][_STATE])
 
 
+def known_identity(scope: Connection) -> Identity | None:
+    """The identity of a request, None for one that did not come through the door."""
+    return cast("Identity | None", scope.get("state", {}).get(_STATE))
+
+
 def permitted(request: Request, scope: Scope) -> Identity:
     """The identity of a request that came through the door. Raises a 403 problem when it may not do this."""
     identity = identity_of(request.scope)

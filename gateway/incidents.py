@@ -6,40 +6,42 @@ from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime
 from starlette.responses import Response
 
 from contracts.identifiers import Token
-from contracts.incidents import MOST_INCIDENTS, IncidentsView, IncidentView
+from contracts.incidents import IncidentsView, IncidentView
 from gateway import problems
 from gateway.backend import Connected
 from gateway.identity import Operates
 from gateway.openapi import refusals
+from gateway.paging import USUAL, Cursor, Limit, newest_first
+from gateway.times import FORMS, Moment
 
 USUAL_SPAN: Final = timedelta(days=1)
 LONGEST_SPAN: Final = timedelta(days=31)
 
 router = APIRouter(prefix="/v1/incidents", tags=["recovery"])
 
-_TIME = "RFC 3339, or seconds since 1970."
-
 
 @router.get("", response_model=IncidentsView, responses=refusals(422, 503))
 async def list_incidents(
     _: Operates,
     backend: Connected,
-    since: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_INCIDENTS)] = 50,
+    since: Annotated[Moment | None, Query(description=f"{FORMS} Default: a day before `until`.")] = None,
+    until: Annotated[Moment | None, Query(description=f"{FORMS} Not included; default: now.")] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List the incidents that went on within the span, newest first: where each stands, and what comes next. It needs no
-    observer. Not `complete`: there were more than `limit`, or more to read than is read for one list.
+    observer. Not `complete`: within the span there was more than is told of one.
     """
     now = backend.broker.clock.now()
     begin = max(since or (until or now) - USUAL_SPAN, now - LONGEST_SPAN)
     if until is not None and until <= begin:
         raise problems.invalid("until: is not after since, or longer ago than anything is kept.")
-    listed = await backend.incidents.list(since=begin, until=until, limit=limit)
+    found = await backend.incidents.list(since=begin, until=until)
+    page = newest_first(found.items, at=lambda each: (each.began_at, each.id), limit=limit, cursor=cursor)
+    listed = found.model_copy(update={"items": tuple(page.items), "next": page.next})
     return Response(listed.model_dump_json(), media_type="application/json")
 
 

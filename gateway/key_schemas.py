@@ -107,13 +107,16 @@ class KeyView(Wire):
 
 
 class MadeKey(Wire):
-    """A key that was just made. `secret` is the whole key, and is shown this once."""
+    """A key that was made. `secret` is the whole key, and is shown once: to a request that is repeated under its idempotency
+    key it is null. Whoever did not get it revokes the key, and makes another one.
+    """
 
     key: KeyView
-    secret: str = Field(examples=["wk_…"])
+    secret: str | None = Field(examples=["wk_…"])
 
 
 class KeyList(Wire):
-    """Keys, the newest first. One that is over is kept for 30 days."""
+    """A page of keys, the newest first; `next` is the cursor of the following one. A key that is over is kept for 30 days."""
 
     items: list[KeyView]
+    next: str | None

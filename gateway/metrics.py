@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.identity import Operates
+from gateway.openapi import text
 from messaging.activity import Activity
 from observability.exposition.formats import JSON_TYPE, Format, as_json, as_text, chosen_format
 from observability.exposition.registered import registered_families
@@ -26,7 +27,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 @router.get(
     "/metrics",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}, JSON_TYPE: {}}, "description": "Families with their samples."}},
+    responses={200: text("Families with their samples.", "text/plain", JSON_TYPE, example="waggle_up 1")},
 )
 def metrics(
     _: Operates,
@@ -50,6 +51,15 @@ def method_of(scope: Scope) -> str:
     return scope["method"] if scope["method"] in _METHODS else "_OTHER"
 
 
+def outcome_of(status: int) -> str:
+    """What came of a request, in few words: refused are those who may not, limited those who asked for too much."""
+    if status < 400:
+        return "ok"
+    if status >= 500:
+        return "failed"
+    return {401: "refused", 403: "refused", 429: "limited"}.get(status, "client_error")
+
+
 class RequestMetrics:
     """Counts and times requests, up to the head of their response: a stream may stay open as long as it likes.
 
@@ -65,6 +75,10 @@ class RequestMetrics:
             unit="s",
             description="Time from a request's head to the head of its response.",
             explicit_bucket_boundaries_advisory=_BUCKETS_S,
+        )
+
+        self._requests = meter.create_counter(
+            "waggle.gateway.requests", unit="{request}", description="Requests, by what came of them."
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +101,10 @@ class RequestMetrics:
         self._activity.begin(key)
         try:
             await self._app(scope, receive, observed)
+        except Exception:
+            if not answered:
+                self._record(scope, 500, time.perf_counter() - started)
+            raise
         finally:
             if not answered:
                 self._activity.end(key)
@@ -101,3 +119,4 @@ class RequestMetrics:
         if status >= 500:
             attributes["error.type"] = str(status)
         self._duration.record(took_s, attributes)
+        self._requests.add(1, {"http.route": attributes["http.route"], "waggle.outcome": outcome_of(status)})

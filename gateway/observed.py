@@ -4,6 +4,7 @@ says, as it says it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -11,19 +12,21 @@ from starlette.responses import Response
 
 from contracts.alert_views import RulesView
 from contracts.component_health import DependenciesView, HealthView
-from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView
+from contracts.diagnoses import DiagnosesView, DiagnosisHistoryView, EpisodeView
 from contracts.figures import FiguresView
 from contracts.observing import ErrorType, Parameters, RequestKind
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.identity import Operates
-from gateway.openapi import refusals
+from gateway.openapi import refusals, text
+from gateway.paging import MOST, USUAL, Cursor, newest_first
+from gateway.times import FORMS
 from messaging.observing import Answer
 from observability.diagnosis import DiagnosisQuestion
+from observability.exposition.formats import JSON_TYPE
 from observability.health import HealthQuestion
 
 TIMEOUT_S = 10.0
-_TIME = "RFC 3339, or seconds since 1970."
 
 router = APIRouter(prefix="/v1", tags=["observer"])
 
@@ -45,22 +48,27 @@ async def list_diagnoses(
     _: Operates,
     backend: Connected,
     at: Annotated[
-        str | None, Query(description=f"{_TIME} Of this time instead of now, as far as series reach.", max_length=64)
+        str | None, Query(description=f"{FORMS} Of this time instead of now, as far as series reach.", max_length=64)
     ] = None,
     since: Annotated[
-        str | None, Query(description=f"{_TIME} The history instead: what went on then or later.", max_length=64)
+        str | None, Query(description=f"{FORMS} The history instead: what went on then or later.", max_length=64)
     ] = None,
+    limit: Annotated[int | None, Query(ge=1, le=MOST, description="Most of one page of the history.")] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """List what is wrong: causes with their evidence, how sure each is, and what might help; roots first.
 
-    With `since` the history, newest first.
+    With `since` the history, newest first, page by page.
     """
+    if not since and (limit, cursor) != (None, None):
+        raise problems.invalid("limit, cursor: are for the history: give `since`.")
     parameters = {name: [text] for name, text in (("at", at), ("since", since)) if text}
     try:
         DiagnosisQuestion.of(parameters)
     except ValueError as error:
         raise problems.invalid(f"{error}.") from None
-    return forwarded(await asked(backend, RequestKind.DIAGNOSES, parameters))
+    answer = await asked(backend, RequestKind.DIAGNOSES, parameters)
+    return forwarded(answer) if not since else _history(answer, limit or USUAL, cursor)
 
 
 @router.get("/health", response_model=HealthView, responses=refusals(422, 503))
@@ -69,7 +77,7 @@ async def show_health(
     backend: Connected,
     since: Annotated[
         str | None,
-        Query(description="RFC 3339, or seconds since 1970: also what has changed since then.", max_length=64),
+        Query(description=f"Also what has changed since then. {FORMS}", max_length=64),
     ] = None,
 ) -> Response:
     """Show the health of the fleet and of each component, with what its instances say, what it needs, and what it suffers
@@ -89,7 +97,14 @@ async def show_dependencies(_: Operates, backend: Connected) -> Response:
     return forwarded(await asked(backend, RequestKind.DEPENDENCIES))
 
 
-@router.get("/fleet/metrics", response_class=Response, responses=refusals(422, 503))
+@router.get(
+    "/fleet/metrics",
+    response_class=Response,
+    responses={
+        200: text("Series with their newest samples.", "text/plain", JSON_TYPE, example="waggle_up 1"),
+        **refusals(503),
+    },
+)
 async def fleet_metrics(
     _: Operates,
     backend: Connected,
@@ -99,6 +114,17 @@ async def fleet_metrics(
 ) -> Response:
     """The newest sample of every series of the fleet. A Prometheus that scrapes it sets `honor_labels`."""
     return forwarded(await asked(backend, RequestKind.FLEET_METRICS, {"format": [format]}))
+
+
+def _history(answer: Answer, limit: int, cursor: str | None) -> Response:
+    found = answer.read(DiagnosisHistoryView)
+    page = newest_first(found.items, at=_begun, limit=limit, cursor=cursor)
+    listed = DiagnosisHistoryView(items=tuple(page.items), next=page.next)
+    return Response(listed.model_dump_json(), media_type="application/json")
+
+
+def _begun(episode: EpisodeView) -> tuple[datetime, str]:
+    return episode.began_at, episode.diagnosis.fingerprint
 
 
 async def asked(backend: Backend, kind: RequestKind, parameters: Parameters | None = None) -> Answer:
@@ -115,7 +141,7 @@ def forwarded(answer: Answer) -> Response:
 
 def _problem(kind: ErrorType, reason: str) -> problems.Problem:
     if kind is ErrorType.NOT_FOUND:
-        return problems.not_found(reason)
+        return problems.unavailable(f"The observer that leads is of another release: {reason}.")
     if kind is ErrorType.INTERNAL:
         return problems.Problem(500, problems.ProblemCode.INTERNAL, f"The observer failed: {reason}.")
     if kind in {ErrorType.TIMEOUT, ErrorType.UNAVAILABLE}:

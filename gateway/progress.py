@@ -35,7 +35,8 @@ _LAST = frozenset({DocumentFact.READY, DocumentFact.FAILED, DocumentFact.SUPERSE
     response_class=Response,
     responses={
         200: stream(
-            "submitted, planned, progress, then one of ready, failed, superseded, deleted; see DocumentProgress"
+            "submitted, planned, progress, then one of ready, failed, superseded, deleted; see DocumentProgress",
+            example='event: ready\ndata: {"document_id":"bees","name":"bees.txt","version":1,"state":"ready"}\n\n',
         ),
         **refusals(404, 422, 503),
     },

@@ -22,7 +22,7 @@ from contracts.observing import (
     RequestKind,
 )
 from gateway.backend import Backend, connected_backend
-from gateway.forms import parameters_of
+from gateway.forms import FORM, parameters_of
 from gateway.identity import Operates
 from gateway.problems import Problem
 from messaging.observing import Answer, ObserverSlowError
@@ -73,6 +73,15 @@ OFFERS = (
     Offer("/alerts", RequestKind.ALERTS, "List the alerts that are pending or fire."),
 )
 _REPEATED = "[]"
+_EXAMPLES: dict[str, Any] = {
+    "query": "sum by (service) (waggle_up)",
+    "start": "2026-01-31T11:00:00Z",
+    "end": "2026-01-31T12:00:00Z",
+    "step": "30s",
+    "match[]": ["waggle_up"],
+    "metric": "waggle_up",
+    "type": "alert",
+}
 _SHAPED = frozenset({RequestKind.RULES, RequestKind.ALERTS})
 """What Waggle itself shows in another shape."""
 
@@ -154,11 +163,9 @@ def _documented(offer: Offer, *, form: bool) -> dict[str, Any]:
         return {
             "parameters": path + [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
         }
-    body = {"type": "object", "properties": schemas}
-    return {
-        "parameters": path,
-        "requestBody": {"required": False, "content": {"application/x-www-form-urlencoded": {"schema": body}}},
-    }
+    example = {name: text for name, text in _EXAMPLES.items() if name in offer.parameters}
+    media = {"schema": {"type": "object", "properties": schemas}, "example": example}
+    return {"parameters": path, "requestBody": {"required": False, "content": {FORM: media}}}
 
 
 _ERROR = {
@@ -169,6 +176,14 @@ _ERROR = {
         "error": {"type": "string"},
     },
 }
+
+
+def error_example(status: int) -> dict[str, Any]:
+    """An error as it is answered with a status."""
+    kind = {422: ErrorType.EXECUTION, 503: ErrorType.UNAVAILABLE}.get(status, ErrorType.BAD_DATA)
+    return {"schema": _ERROR, "example": {"status": "error", "errorType": str(kind), "error": "…"}}
+
+
 _MEANINGS = {
     200: "As Prometheus answers.",
     400: "A parameter is missing or wrong.",

@@ -21,8 +21,9 @@ from contracts.queries import MAX_DEADLINE_S
 from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
 from gateway.backend import Backend, Connected, connected_backend
+from gateway.idempotency import claimed
 from gateway.identity import Asks, permitted
-from gateway.openapi import json_body, refusals, stream
+from gateway.openapi import idempotent, json_body, refusals, stream
 from gateway.problems import Problem, ProblemCode
 from gateway.query_schemas import Answer, CancelledView, QueryBody
 from gateway.routing import DirectRoute
@@ -33,7 +34,13 @@ log = structlog.get_logger(__name__)
 
 HEADER_QUERY_ID = "Waggle-Query-Id"
 _EVENT_ID = re.compile(r"\d{1,9}\.\d{1,9}")
+JOINED = (
+    "Then it is the same query, whose answer is read from its beginning; it is kept for a quarter of an hour, and asked anew "
+    "after that. A query that failed has failed under its key: ask again with another one."
+)
 _EVENTS = "retrieved, delta (any number), then one of completed, failed, cancelled; `id` is for `Last-Event-ID`"
+
+_ONE = 'id: 1.1\nevent: delta\ndata: {"query_id":"01JD5Y8Z0000000000000000AB","attempt":1,"text":"Bees "}\n\n'
 
 QueryId = Annotated[Token, Path(description="The query's id.", examples=["01JD5Y8Z0000000000000000AB"])]
 
@@ -42,13 +49,16 @@ async def ask(request: Request) -> Response:
     """Ask a question; `generate: false` only searches.
 
     Answers by one JSON document, or with `stream: true` (or `Accept: text/event-stream`) by server-sent events. Closing
-    the connection withdraws the question; a stream may be resumed within moments by its query id.
+    the connection withdraws the question, unless it has an idempotency key; a stream may be resumed within moments by its
+    query id.
     """
     identity, backend = permitted(request, Scope.QUERY), connected_backend(request)
     body = await backend.json.read(request, QueryBody, at_most=backend.limits.query_bytes)
     streamed = body.stream or sse.MEDIA_TYPE in request.headers.get("accept", "")
+    turn = await claimed(request, backend, identity, body)
     async with AsyncExitStack() as resources:
-        asked = await resources.enter_async_context(backend.asking.ask(identity, body, stream=streamed))
+        asking = backend.asking.ask(identity, body, stream=streamed, query_id=turn.derived("query"))
+        asked = await resources.enter_async_context(asking)
         if streamed:
             return _streamed(backend, asked, resources.pop_all())
         return await waited_for(backend, asked, request, _collected(backend, asked))
@@ -59,8 +69,8 @@ router.add_api_route(
     ask,
     methods=["POST"],
     response_model=Answer,
-    responses={200: stream(_EVENTS), **refusals(400, 409, 413, 415, 422, 429, 500, 503, 504)},
-    openapi_extra=json_body(QueryBody),
+    responses={200: stream(_EVENTS, example=_ONE), **refusals(400, 409, 413, 415, 422, 429, 500, 503, 504)},
+    openapi_extra=idempotent(json_body(QueryBody), says=JOINED),
     route_class_override=DirectRoute,
 )
 
@@ -68,7 +78,11 @@ router.add_api_route(
 @router.get(
     "/queries/{query_id}/events",
     response_class=Response,
-    responses={200: stream(_EVENTS), 204: {"description": "The end was seen already."}, **refusals(404, 422, 503)},
+    responses={
+        200: stream(_EVENTS, example=_ONE),
+        204: {"description": "The end was seen already."},
+        **refusals(404, 422, 503),
+    },
 )
 async def follow(
     identity: Asks,
@@ -96,7 +110,7 @@ async def cancel(identity: Asks, backend: Connected, query_id: QueryId) -> Respo
     """Withdraw a query. Doing so again is fine; one that ended otherwise answers 409 and is left as it is."""
     ended = await backend.terminals.find(identity.tenant, query_id)
     if ended is None:
-        if not await _has_begun(backend, identity.tenant, query_id):
+        if not await backend.asking.was_asked(identity.tenant, query_id):
             raise _unknown(query_id)
         if not await backend.queries.cancel(identity.tenant, query_id, identity.principal):
             ended = await backend.terminals.find(identity.tenant, query_id)
@@ -108,7 +122,7 @@ async def cancel(identity: Asks, backend: Connected, query_id: QueryId) -> Respo
 
 def _streamed(backend: Backend, asked: Asked, resources: AsyncExitStack) -> Response:
     async def left() -> None:
-        if await backend.abandoned.stays_alone(asked.tenant, asked.query_id):
+        if not asked.may_be_joined and await backend.abandoned.stays_alone(asked.tenant, asked.query_id):
             await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
 
     return _event_stream(backend, asked.query_id, backend.asking.events(asked), resources, on_gone=left)
@@ -162,17 +176,11 @@ async def _collected(backend: Backend, asked: Asked) -> Response:
 async def _is_known(backend: Backend, tenant: str, query_id: str) -> bool:
     """Whether there is anything of this query, now or within a moment: it may just have been asked elsewhere."""
     deadline = asyncio.get_running_loop().time() + backend.limits.unknown_query_wait_s
-    while not await _has_begun(backend, tenant, query_id):
-        if await backend.terminals.find(tenant, query_id) is not None:
-            return True
+    while not await backend.asking.was_asked(tenant, query_id):
         if asyncio.get_running_loop().time() >= deadline:
             return False
         await asyncio.sleep(backend.limits.unknown_query_poll_s)
     return True
-
-
-async def _has_begun(backend: Backend, tenant: str, query_id: str) -> bool:
-    return backend.asking.is_live(tenant, query_id) or await backend.has_answer_events(tenant, query_id)
 
 
 def _unknown(query_id: str) -> Problem:

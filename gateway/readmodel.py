@@ -7,55 +7,65 @@ can never disagree with a broker whose store was replaced, and its memory is bou
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from contracts.documents import DocumentState
-from gateway import problems, usage
+from gateway import usage
 from gateway.schemas import DocumentView
+from gateway.selection import Selection
 from gateway.tenant_schemas import Usage
 from messaging.ledger import Change
 
 T = TypeVar("T")
+Tag = tuple[str, str, str, str, float, str]
 
 _PAGE_CACHE_KIB = 8 * 1024
-_SCHEMA = f"""
+_SCHEMA: Final = f"""
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -{_PAGE_CACHE_KIB};
 CREATE TABLE documents (
     tenant TEXT NOT NULL, document_id TEXT NOT NULL, revision INTEGER NOT NULL,
-    state TEXT NOT NULL, submitted_at REAL NOT NULL, view TEXT NOT NULL,
+    state TEXT NOT NULL, submitted_at REAL NOT NULL, name TEXT NOT NULL, view TEXT NOT NULL,
     PRIMARY KEY (tenant, document_id)
 ) WITHOUT ROWID;
-CREATE INDEX by_time ON documents (tenant, submitted_at DESC, document_id);
 CREATE INDEX by_state ON documents (tenant, state, submitted_at DESC, document_id);
+CREATE INDEX by_name ON documents (tenant, state, name, document_id);
+CREATE TABLE tags (
+    tenant TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    state TEXT NOT NULL, submitted_at REAL NOT NULL, document_id TEXT NOT NULL,
+    PRIMARY KEY (tenant, key, value, state, submitted_at DESC, document_id)
+) WITHOUT ROWID;
 {usage.SCHEMA}
 """
-_UPSERT = """
-INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?)
+_KNOWN: Final = "SELECT revision, state, submitted_at, view FROM documents WHERE tenant = ? AND document_id = ?"
+_WRITE: Final = """
+INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (tenant, document_id) DO UPDATE SET
-    revision = excluded.revision, state = excluded.state,
-    submitted_at = excluded.submitted_at, view = excluded.view
-WHERE excluded.revision > revision
+    revision = excluded.revision, state = excluded.state, submitted_at = excluded.submitted_at,
+    name = excluded.name, view = excluded.view
 """
+_TAG: Final = "INSERT INTO tags VALUES (?, ?, ?, ?, ?, ?)"
+_UNTAG: Final = (
+    "DELETE FROM tags WHERE tenant = ? AND key = ? AND value = ? AND state = ? AND submitted_at = ? AND document_id = ?"
+)
 
 
 @dataclass(frozen=True)
 class Page:
-    """Documents as JSON texts, newest first, and the cursor of the next page."""
+    """Documents as JSON texts, and the cursor of the next page."""
 
     items: list[str]
     next: str | None
 
 
 class ReadModel:
-    """Documents by tenant and state. All work is done in its one thread; close it when done."""
+    """Documents by tenant, state, name and metadata. All work is done in its one thread; close it when done."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="readmodel")
@@ -68,15 +78,18 @@ class ReadModel:
     async def clear(self) -> None:
         await self._run(self._clear)
 
-    async def page(
-        self, tenant: str, *, states: Sequence[DocumentState] = (), limit: int, cursor: str | None = None
-    ) -> Page:
-        """Up to `limit` documents after `cursor`; without `states` all but the deleted ones.
+    async def page(self, tenant: str, wanted: Selection, *, limit: int, cursor: str | None = None) -> Page:
+        """Up to `limit` documents after `cursor`. Raises a 422 problem for a cursor that no page of that order has handed out."""
+        sql, values = wanted.statement(tenant, limit=limit + 1, cursor=cursor)
+        rows = await self._run(lambda: self._database.execute(sql, values).fetchall())
+        following = wanted.cursor_after(rows[limit - 1]) if len(rows) > limit else None
+        return Page(items=[row[0] for row in rows[:limit]], next=following)
 
-        Raises a 422 problem for a cursor that no page has handed out.
-        """
-        after = _read_cursor(cursor) if cursor is not None else None
-        return await self._run(lambda: self._page(tenant, states, limit, after))
+    async def plan(self, tenant: str, wanted: Selection, *, cursor: str | None = None) -> list[str]:
+        """How SQLite reads such a page."""
+        sql, values = wanted.statement(tenant, limit=1, cursor=cursor)
+        rows = await self._run(lambda: self._database.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall())
+        return [row[3] for row in rows]
 
     async def usage(self, tenant: str | None = None) -> dict[str, Usage]:
         """What each tenant has, or one."""
@@ -100,22 +113,25 @@ class ReadModel:
 
     def _apply(self, changes: Sequence[Change]) -> None:
         with self._database:
-            self._database.executemany(_UPSERT, [_row(change) for change in changes])
+            for change in changes:
+                self._store(change)
+
+    def _store(self, change: Change) -> None:
+        record = change.record
+        known = self._database.execute(_KNOWN, (record.tenant, record.document_id)).fetchone()
+        if known is not None and known[0] >= change.revision:
+            return
+        row = _row(change)
+        self._database.execute(_WRITE, row)
+        before = set() if known is None else _tags(record.tenant, record.document_id, *known[1:])
+        after = _tags(record.tenant, record.document_id, row[3], row[4], row[6])
+        self._database.executemany(_UNTAG, before - after)
+        self._database.executemany(_TAG, after - before)
 
     def _clear(self) -> None:
         with self._database:
             self._database.execute("DELETE FROM documents")
-
-    def _page(self, tenant: str, states: Sequence[DocumentState], limit: int, after: tuple[float, str] | None) -> Page:
-        where, values = _condition(tenant, states, after)
-        rows = self._database.execute(
-            # Only fixed text and question marks: the values are bound.
-            f"SELECT view, submitted_at, document_id FROM documents WHERE {where} "  # noqa: S608
-            "ORDER BY submitted_at DESC, document_id LIMIT ?",
-            (*values, limit + 1),
-        ).fetchall()
-        following = _write_cursor(rows[limit - 1][1], rows[limit - 1][2]) if len(rows) > limit else None
-        return Page(items=[row[0] for row in rows[:limit]], next=following)
+            self._database.execute("DELETE FROM tags")
 
 
 def _open() -> sqlite3.Connection:
@@ -125,34 +141,15 @@ def _open() -> sqlite3.Connection:
     return database
 
 
-def _row(change: Change) -> tuple[str, str, int, str, float, str]:
+def _row(change: Change) -> tuple[str, str, int, str, float, str, str]:
     record = change.record
     view = DocumentView.of(record).model_dump_json()
-    submitted_at = record.latest.submitted_at.timestamp()
-    return record.tenant, record.document_id, change.revision, record.state.value, submitted_at, view
+    latest = record.latest
+    at = latest.submitted_at.timestamp()
+    return record.tenant, record.document_id, change.revision, record.state.value, at, latest.name, view
 
 
-def _condition(
-    tenant: str, states: Sequence[DocumentState], after: tuple[float, str] | None
-) -> tuple[str, list[str | float]]:
-    wanted = list(states) or [state for state in DocumentState if state is not DocumentState.DELETED]
-    where = f"tenant = ? AND state IN ({', '.join('?' * len(wanted))})"
-    values: list[str | float] = [tenant, *(state.value for state in wanted)]
-    if after is not None:
-        where += " AND (submitted_at < ? OR (submitted_at = ? AND document_id > ?))"
-        values += [after[0], after[0], after[1]]
-    return where, values
-
-
-def _write_cursor(submitted_at: float, document_id: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([submitted_at, document_id]).encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[float, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        submitted_at, document_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        str(document_id).encode()  # raises for a lone surrogate, which the database would refuse
-        return float(submitted_at), str(document_id)
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        raise problems.invalid("This cursor is not one of ours; pass `next` of a list exactly as it came.") from None
+def _tags(tenant: str, document_id: str, state: str, submitted_at: float, view: str) -> set[Tag]:
+    """One for each pair of a document's metadata."""
+    pairs: dict[str, str] = json.loads(view)["metadata"]
+    return {(tenant, key, value, state, submitted_at, document_id) for key, value in pairs.items()}

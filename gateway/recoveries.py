@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final
 
 import structlog
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,23 +15,24 @@ from contracts.observing import RequestKind
 from contracts.recovery import Verdict
 from contracts.recovery_views import PauseView, RecoveriesView, RecoveryEntry, RecoveryKind, RecoveryPlanView
 from gateway import problems
-from gateway.backend import Connected
-from gateway.identity import Operates
+from gateway.audited import AuditedRoute
+from gateway.backend import Backend, Connected
+from gateway.idempotency import once
+from gateway.identity import Identity, Operates
 from gateway.observed import asked, forwarded
-from gateway.openapi import json_body, refusals
+from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, cursor_of, position_of
 from gateway.recovery_schemas import ApprovalView, NewApproval, NewPause
+from gateway.times import FORMS, Moment
 from messaging.recovery.approvals import ApprovalRefusedError, NoSuchDecisionError
-from messaging.recovery.audit import MOST_EVENTS
 from messaging.recovery.pausing import PauseConflictError, PauseRefusedError
-from observability.alert_questions import MOST_CURSOR
 
 USUAL_SPAN: Final = timedelta(days=1)
 
-router = APIRouter(prefix="/v1", tags=["recovery"])
+router = APIRouter(prefix="/v1", tags=["recovery"], route_class=AuditedRoute)
 
-_TIME = "RFC 3339, or seconds since 1970."
-Since = Annotated[AwareDatetime | None, Query(description=f"{_TIME} Default: a day before `until`.")]
-Until = Annotated[AwareDatetime | None, Query(description=f"{_TIME} Not included; default: now.")]
+Since = Annotated[Moment | None, Query(description=f"{FORMS} Default: a day before `until`.")]
+Until = Annotated[Moment | None, Query(description=f"{FORMS} Not included; default: now.")]
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +46,8 @@ async def list_recoveries(
     kind: Annotated[list[RecoveryKind] | None, Query(description="Any of these.")] = None,
     incident: Annotated[Token | None, Query(description="Only of this incident.")] = None,
     verdict: Annotated[list[Verdict] | None, Query(description="Only decisions, with any of these verdicts.")] = None,
-    limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 50,
-    cursor: Annotated[int, Query(ge=0, le=MOST_CURSOR, description="`next` of the page before.")] = 0,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List what was decided, also when it was: nothing, what was ordered, done, verified, and answered by people; oldest first.
     It is kept for four weeks.
@@ -55,13 +55,13 @@ async def list_recoveries(
     page = await backend.recoveries.events(
         since=since or (until or backend.broker.clock.now()) - USUAL_SPAN,
         until=until,
-        after=cursor,
+        after=position_of(cursor),
         kinds=kind or (),
         incident=incident,
         verdicts=verdict or (),
         limit=limit,
     )
-    listed = RecoveriesView(items=tuple(RecoveryEntry.of(event) for event in page.events), next=page.after)
+    listed = RecoveriesView(items=tuple(RecoveryEntry.of(event) for event in page.events), next=cursor_of(page.after))
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
@@ -111,11 +111,15 @@ async def resume_recovery(
     "/recovery/approvals",
     response_model=ApprovalView,
     responses=refusals(400, 404, 409, 413, 415, 422, 503),
-    openapi_extra=json_body(NewApproval),
+    openapi_extra=idempotent(json_body(NewApproval), says="Without one, the same answer again is the same."),
 )
 async def answer_decision(request: Request, identity: Operates, backend: Connected) -> Response:
     """Say yes or no to a decision that waits for a person. The first answer counts; the same one again changes nothing."""
     body = await backend.json.read(request, NewApproval, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, body, lambda _: _answer(backend, identity, body))
+
+
+async def _answer(backend: Backend, identity: Identity, body: NewApproval) -> Response:
     try:
         answer = await backend.approvals.answer(
             body.decision,

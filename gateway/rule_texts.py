@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from contracts.identifiers import Token
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Connected
 from gateway.identity import Operates
 from gateway.limits import KiB
@@ -21,7 +22,7 @@ from gateway.schemas import Wire
 BODY_BYTES: Final = 1024 * KiB
 """Half of that is the most that a text may have; the rest is for what JSON makes of it."""
 
-router = APIRouter(prefix="/v1/rules", tags=["observer"])
+router = APIRouter(prefix="/v1/rules", tags=["observer"], route_class=AuditedRoute)
 
 RulesName = Annotated[Token, Path(description="What the rules are called.", examples=["mine"])]
 

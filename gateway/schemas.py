@@ -200,7 +200,6 @@ class Member(Wire):
 
 class Fleet(Wire):
     items: list[Member]
-    next: None = None
 
 
 class Check(Wire):

@@ -64,9 +64,10 @@ class SilenceView(Wire):
 
 
 class SilenceList(Wire):
-    """Silences, those that end last first."""
+    """A page of silences, those that end last first; `next` is the cursor of the following one."""
 
     items: list[SilenceView]
+    next: str | None
 
 
 def _state(silence: Silence, now: datetime) -> SilenceState:

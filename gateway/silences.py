@@ -6,23 +6,26 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.identifiers import Token
 from contracts.silences import LabelMatcher
 from gateway import problems
-from gateway.backend import Connected
-from gateway.identity import Operates
-from gateway.openapi import json_body, refusals
+from gateway.audited import AuditedRoute
+from gateway.backend import Backend, Connected
+from gateway.idempotency import Turn, once
+from gateway.identity import Identity, Operates
+from gateway.openapi import idempotent, json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, newest_first
 from gateway.silence_schemas import NewSilence, SilenceList, SilenceState, SilenceView
 from messaging.silences import SilenceConflictError, SilenceRefusedError, new_silence
 from observability.notifications.matchers import parse_matcher
 
 LONGEST = timedelta(days=365)
 
-router = APIRouter(prefix="/v1/silences", tags=["alerts"])
+router = APIRouter(prefix="/v1/silences", tags=["alerts"], route_class=AuditedRoute)
 
 SilenceId = Annotated[Token, Path(description="The silence's id.", examples=["9f86d081884c7d659a2feaa0c5"])]
 
@@ -34,12 +37,15 @@ async def list_silences(
     _: Operates,
     backend: Connected,
     state: Annotated[list[SilenceState] | None, Query(description="Any of these; default: all.")] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List silences, those that end last first. One that has ended is kept for five days."""
     now = backend.broker.clock.now()
     views = [SilenceView.of(silence, now) for silence in await backend.silences.all()]
     wanted = [view for view in views if not state or view.state in state]
-    listed = SilenceList(items=sorted(wanted, key=lambda view: view.ends_at, reverse=True))
+    page = newest_first(wanted, at=lambda view: (view.ends_at, view.id), limit=limit, cursor=cursor)
+    listed = SilenceList(items=page.items, next=page.next)
     return Response(listed.model_dump_json(), media_type="application/json")
 
 
@@ -48,18 +54,15 @@ async def list_silences(
     status_code=201,
     response_model=SilenceView,
     responses=refusals(400, 409, 413, 415, 422, 503),
-    openapi_extra=json_body(NewSilence),
+    openapi_extra=idempotent(json_body(NewSilence), says="Without one, the same silence again is the same."),
 )
-async def add_silence(
-    request: Request,
-    identity: Operates,
-    backend: Connected,
-    idempotency_key: Annotated[
-        Token | None, Header(description="The same key again is the same silence. Without one, what it says counts.")
-    ] = None,
-) -> Response:
+async def add_silence(request: Request, identity: Operates, backend: Connected) -> Response:
     """Silence the alerts that meet all matchers, until it ends."""
     body = await backend.json.read(request, NewSilence, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, body, lambda turn: _add(backend, identity, body, turn))
+
+
+async def _add(backend: Backend, identity: Identity, body: NewSilence, turn: Turn) -> Response:
     now = backend.broker.clock.now()
     silence = new_silence(
         matchers=_matchers(body.matchers),
@@ -67,7 +70,7 @@ async def add_silence(
         ends_at=_end(body, now),
         comment=body.comment,
         principal=identity.principal,
-        request=idempotency_key,
+        request=turn.id,
     )
     try:
         kept = await backend.silences.create(silence)

@@ -6,22 +6,22 @@ import bisect
 from typing import Annotated
 
 import structlog
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
 from contracts.identifiers import Token
 from contracts.tenants import TenantTerms
 from gateway import problems
+from gateway.audited import AuditedRoute
 from gateway.backend import Backend, Connected
 from gateway.identity import Administers
 from gateway.openapi import json_body, refusals
+from gateway.paging import USUAL, Cursor, Limit, cursor_at, name_of
 from gateway.tenant_schemas import TenantList, TenantView, Terms, Usage
 from messaging.tenants import TooManyTenantsError
 
-MOST_LISTED = 200
-
-router = APIRouter(prefix="/v1/tenants", tags=["tenants"])
+router = APIRouter(prefix="/v1/tenants", tags=["tenants"], route_class=AuditedRoute)
 
 Tenant = Annotated[Token, Path(description="The tenant's name.", examples=["acme"])]
 
@@ -32,18 +32,18 @@ log = structlog.get_logger(__name__)
 async def list_tenants(
     _: Administers,
     backend: Connected,
-    limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="How many at most.")] = 50,
-    cursor: Annotated[Token | None, Query(description="`next` of the page before.")] = None,
+    limit: Limit = USUAL,
+    cursor: Cursor = None,
 ) -> Response:
     """List tenants that have documents, or with which something is agreed."""
     agreed = {terms.tenant: terms for terms in await backend.terms.all()}
     usage = await backend.readmodel.usage()
     names = sorted(agreed.keys() | usage.keys())
-    start = 0 if cursor is None else bisect.bisect_right(names, cursor)
+    start = 0 if cursor is None else bisect.bisect_right(names, name_of(cursor)[0])
     page = names[start : start + limit]
     listed = TenantList(
         items=[_view(name, agreed.get(name), usage.get(name)) for name in page],
-        next=page[-1] if start + limit < len(names) else None,
+        next=cursor_at((page[-1], "")) if start + limit < len(names) else None,
     )
     return Response(listed.model_dump_json(), media_type="application/json")
 

@@ -16,9 +16,11 @@ from contracts.errors import TransientError
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.bodies import Body
+from gateway.idempotency import Turn, once
+from gateway.idempotent_uploads import Said, once_read
 from gateway.identity import Identity, Ingests
 from gateway.multipart import Part, boundary_of, parts
-from gateway.openapi import refusals, upload_body
+from gateway.openapi import idempotent, refusals, upload_body
 from gateway.problems import Problem
 from gateway.schemas import DOCUMENT_ID, METADATA, NAME, Accepted, DocumentText, Refused, Uploaded
 from messaging.uploads import CHUNK_BYTES, UploadTooLargeError
@@ -27,13 +29,15 @@ Value = TypeVar("Value")
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
+_FILES = "Of an upload of which some files were refused the others are not processed again (`unchanged`), and those are tried anew."
+
 
 @router.post(
     "",
     status_code=202,
     response_model=Uploaded | Accepted,
-    responses=refusals(408, 413, 415, 422, 429, 503),
-    openapi_extra=upload_body(DocumentText),
+    responses=refusals(400, 408, 409, 413, 415, 422, 429, 503),
+    openapi_extra=idempotent(upload_body(DocumentText), says=_FILES),
 )
 async def submit_documents(identity: Ingests, backend: Connected, request: Request) -> Response:
     """Submit documents. What is listed with a `document_id` is stored, and ends `ready` or `failed` with a reason.
@@ -43,12 +47,15 @@ async def submit_documents(identity: Ingests, backend: Connected, request: Reque
     """
     content_type = request.headers.get("content-type", "")
     if content_type.partition(";")[0].strip().lower() == "multipart/form-data":
-        return await _Upload(backend, identity, request, boundary_of(content_type)).run()
-    return await _submit_text(backend, identity, request)
-
-
-async def _submit_text(backend: Backend, identity: Identity, request: Request) -> Response:
+        boundary = boundary_of(content_type)
+        return await once_read(
+            request, backend, identity, lambda turn, said: _Upload(backend, identity, request, boundary, turn, said)
+        )
     given = await backend.json.read(request, DocumentText, at_most=backend.limits.json_document_bytes)
+    return await once(request, backend, identity, given, lambda turn: _submit_text(backend, identity, given, turn))
+
+
+async def _submit_text(backend: Backend, identity: Identity, given: DocumentText, turn: Turn) -> Response:
     try:
         accepted = await _submit(
             backend,
@@ -56,7 +63,7 @@ async def _submit_text(backend: Backend, identity: Identity, request: Request) -
             name=given.name,
             content=_pieces(given.text.encode()),
             metadata=given.metadata,
-            document_id=given.document_id,
+            document_id=given.document_id or turn.derived("document"),
         )
     except UploadTooLargeError as error:
         raise _as_problem(error) from None
@@ -74,7 +81,11 @@ class _Fields:
 class _Upload:
     """One multipart request."""
 
-    def __init__(self, backend: Backend, identity: Identity, request: Request, boundary: bytes) -> None:
+    def __init__(
+        self, backend: Backend, identity: Identity, request: Request, boundary: bytes, turn: Turn, said: Said
+    ) -> None:
+        self._turn = turn
+        self._said = said
         self._backend = backend
         self._identity = identity
         self._limits = backend.limits
@@ -86,6 +97,11 @@ class _Upload:
         self._current = ""
         self._fields_read = 0
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file was accepted."""
+        return not self._problems
+
     async def run(self) -> Response:
         try:
             async for part in parts(self._body.chunks(), self._boundary):
@@ -96,7 +112,15 @@ class _Upload:
             self._refuse(problem)
         return self._answer()
 
+    async def read(self) -> None:
+        """Only read what the body says."""
+        async for part in parts(self._body.chunks(), self._boundary):
+            self._said.begin(part.head.field, part.head.file_name)
+            async for _ in self._said.of(part.chunks()):
+                pass
+
     async def _take(self, part: Part) -> None:
+        self._said.begin(part.head.field, part.head.file_name)
         self._current = part.head.file_name or part.head.field
         if part.head.file_name is None:
             await self._take_field(part)
@@ -113,6 +137,7 @@ class _Upload:
         if self._fields_read > self._limits.fields_per_request:
             raise problems.too_large(f"At most {self._limits.fields_per_request} form fields in one request.")
         value = await part.text(at_most=self._limits.field_bytes)
+        self._said.add(value.encode())
         if part.head.field == "metadata":
             self._fields.metadata = _parsed(METADATA, value, "metadata", json=True)
         elif part.head.field == "document_id":
@@ -129,9 +154,9 @@ class _Upload:
             self._backend,
             self._identity,
             name=_parsed(NAME, file_name, "file name"),
-            content=part.chunks(),
+            content=self._said.of(part.chunks()),
             metadata=self._fields.metadata,
-            document_id=self._fields.document_id,
+            document_id=self._fields.document_id or self._turn.derived(f"document {len(self._items)}"),
         )
 
     def _refuse(self, problem: Problem) -> None:

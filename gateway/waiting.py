@@ -17,14 +17,15 @@ Found = TypeVar("Found")
 
 
 async def waited_for(backend: Backend, asked: Asked, request: Request, reading: Coroutine[Any, Any, Found]) -> Found:
-    """What `reading` the answer comes to; the question is withdrawn when its asker leaves.
+    """What `reading` the answer comes to; the question is withdrawn when its asker leaves, unless that one may come again.
 
     Raises `ClientGoneError` then, and a 503 problem when the gateway stops.
     """
     stopping = problems.unavailable("The gateway is stopping; follow the query by its id.", query_id=asked.query_id)
 
     async def withdrawn() -> None:
-        await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
+        if not asked.may_be_joined:
+            await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
 
     return await awaited(backend, request, reading, stopping=stopping, on_gone=withdrawn)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -15,6 +16,7 @@ from contracts.api_keys import Scope
 from gateway import answering, problems, sse
 from gateway.asking import AnyEvent, Asked
 from gateway.backend import Backend, connected_backend
+from gateway.idempotency import claimed
 from gateway.identity import permitted
 from gateway.openai_api.chunks import STOPPING, Chunks, error_chunk, told_of, usage_of
 from gateway.openai_api.conversation import question_of
@@ -26,12 +28,14 @@ from gateway.openai_api.schemas import (
     Choice,
 )
 from gateway.openai_api.text import sources_of
-from gateway.openapi import json_body, refusals, stream
-from gateway.queries import HEADER_QUERY_ID
+from gateway.openapi import idempotent, json_body, refusals, stream
+from gateway.queries import HEADER_QUERY_ID, JOINED
 from gateway.routing import DirectRoute
 from gateway.waiting import waited_for
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
+
+_ONE: Final = 'data: {"id":"chatcmpl-01JD5Y8Z","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"Bees "}}]}\n\n'
 
 
 async def complete(request: Request) -> Response:
@@ -39,8 +43,10 @@ async def complete(request: Request) -> Response:
     identity, backend = permitted(request, Scope.QUERY), connected_backend(request)
     body = await backend.json.read(request, ChatBody, at_most=backend.limits.conversation_bytes)
     question = question_of(body)
+    turn = await claimed(request, backend, identity, body)
     async with AsyncExitStack() as resources:
-        asked = await resources.enter_async_context(backend.asking.ask(identity, question, stream=bool(body.stream)))
+        asking = backend.asking.ask(identity, question, stream=bool(body.stream), query_id=turn.derived("query"))
+        asked = await resources.enter_async_context(asking)
         if body.stream:
             return await _streamed(backend, asked, request, body, resources)
         completed = await waited_for(backend, asked, request, _end(backend, asked))
@@ -53,10 +59,10 @@ router.add_api_route(
     methods=["POST"],
     response_model=ChatCompletion,
     responses={
-        200: stream("`chat.completion.chunk` objects, then `[DONE]`"),
+        200: stream("`chat.completion.chunk` objects, then `[DONE]`", example=_ONE),
         **refusals(400, 404, 409, 413, 415, 429, 500, 503, 504),
     },
-    openapi_extra=json_body(ChatBody),
+    openapi_extra=idempotent(json_body(ChatBody), says=JOINED),
     route_class_override=DirectRoute,
 )
 
@@ -76,7 +82,8 @@ async def _streamed(
     )
 
     async def left() -> None:
-        await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
+        if not asked.may_be_joined:
+            await backend.asking.cancel(asked.tenant, asked.query_id, asked.principal)
 
     return sse.EventStream(
         chunks.encoded(_following(first, events)),

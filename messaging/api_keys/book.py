@@ -13,7 +13,7 @@ import structlog
 from contracts import topology
 from contracts.api_keys import ApiKey, KeyUse, Scope
 from contracts.errors import PermanentError, WaggleError
-from messaging.api_keys.text import digest_of, new_id, new_secret, text_of
+from messaging.api_keys.text import digest_of, id_for, new_id, new_secret, text_of
 from messaging.broker import Broker
 from messaging.buckets import Bucket, Entry, StaleRevisionError
 
@@ -45,7 +45,9 @@ class KeyOver(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class NewKey:
-    """A key as it was made. `text` is the only place where its secret is; it is in no representation."""
+    """A key as it was made. `text` is the only place where its secret is; it is in no representation. It is empty where the
+    same request made the key before: only who got it then knows it.
+    """
 
     key: ApiKey
     text: str
@@ -84,8 +86,14 @@ class KeyBook:
         expires_at: datetime | None = None,
         rate_limit: str | None = None,
         replaces: str | None = None,
+        request: str | None = None,
     ) -> NewKey:
-        """Make a key. Raises `KeyRefusedError`, and `ValidationError` for names, tenants or scopes that are none."""
+        """Make a key, one for each `request` if that is named. Raises `KeyRefusedError`, and `ValidationError` for names,
+        tenants or scopes that are none.
+        """
+        key_id = new_id() if request is None else id_for(request)
+        if request is not None and (known := await self.get(key_id)) is not None:
+            return NewKey(key=known, text="")
         now = self._broker.clock.now()
         if expires_at is not None and not now < expires_at <= now + LONGEST:
             raise KeyRefusedError(
@@ -94,7 +102,7 @@ class KeyBook:
         await self._require_room(now)
         secret = new_secret()
         key = ApiKey(
-            id=new_id(),
+            id=key_id,
             name=name,
             tenant=tenant,
             scopes=tuple(sorted(set(scopes))),
@@ -154,14 +162,15 @@ class KeyBook:
             key_id, lambda key: {} if key.revoked_at is not None else {"revoked_at": now, "revoked_by": principal}
         )
 
-    async def rotate(self, key_id: str, *, overlap: timedelta, principal: str) -> NewKey:
+    async def rotate(self, key_id: str, *, overlap: timedelta, principal: str, request: str | None = None) -> NewKey:
         """Make a key like this one, for as long as this one was made for; both open for `overlap`, then only the new one.
+        The same `request` again makes the same one.
 
         The new one is made first: cut off in between there are two, and none is lost. Raises `NoSuchKeyError`, and
         `KeyRefusedError` for one that is over, or that has another one in its place already.
         """
         now = self._broker.clock.now()
-        old = await self._rotatable(key_id, now)
+        old = await self._rotatable(key_id, now, successor=None if request is None else id_for(request))
         made = await self.create(
             name=old.name,
             tenant=old.tenant,
@@ -170,6 +179,7 @@ class KeyBook:
             expires_at=None if old.expires_at is None else now + (old.expires_at - old.created_at),
             rate_limit=old.rate_limit,
             replaces=key_id,
+            request=request,
         )
         changed = await self._change(
             key_id, lambda key: {} if key.revoked_at or key.replaced_at else {"replaced_at": now + overlap}
@@ -179,17 +189,19 @@ class KeyBook:
             raise KeyRefusedError(f"key {key_id} was revoked meanwhile: make a new one")
         return made
 
-    async def _rotatable(self, key_id: str, now: datetime) -> ApiKey:
+    async def _rotatable(self, key_id: str, now: datetime, *, successor: str | None) -> ApiKey:
         keys = {key.id: key for key in await self.all()}
         old = keys.get(key_id)
         if old is None:
             raise NoSuchKeyError(f"there is no key {key_id}")
+        if successor in keys:
+            return old
         if (why := over(old, now)) is not None:
             raise KeyRefusedError(f"key {key_id} is {why.value} already: make a new one")
-        successor = next((key for key in keys.values() if key.replaces == key_id and over(key, now) is None), None)
-        if successor is not None:
+        found = next((key for key in keys.values() if key.replaces == key_id and over(key, now) is None), None)
+        if found is not None:
             raise KeyRefusedError(
-                f"key {key_id} has {successor.id} in its place already: rotate that one, or revoke it if nobody has it"
+                f"key {key_id} has {found.id} in its place already: rotate that one, or revoke it if nobody has it"
             )
         return old
 

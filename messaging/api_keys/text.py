@@ -8,6 +8,8 @@ import re
 import secrets
 from typing import Final
 
+from contracts.identifiers import digest
+
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 10
 _TEXT: Final = re.compile(r"wk_([a-z2-7]{16})_([A-Za-z0-9_-]{43})")
@@ -16,6 +18,11 @@ _TEXT: Final = re.compile(r"wk_([a-z2-7]{16})_([A-Za-z0-9_-]{43})")
 def new_id() -> str:
     """16 characters of base32: 80 random bits."""
     return base64.b32encode(secrets.token_bytes(ID_BYTES)).decode().lower()
+
+
+def id_for(request: str) -> str:
+    """The id of the key that a request makes, the same each time."""
+    return base64.b32encode(bytes.fromhex(digest("key", request))[:ID_BYTES]).decode().lower()
 
 
 def new_secret() -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from contracts.diagnoses import EpisodeView
-from contracts.incidents import IncidentsView, IncidentView, incident_id
+from contracts.incidents import MOST_INCIDENTS, IncidentsView, IncidentView, incident_id
 from contracts.message import Message
 from contracts.recovery import RecoveryResult
 from contracts.recovery_views import RecoveryEvent
@@ -36,15 +36,16 @@ class IncidentBook:
         self._episodes = BucketEpisodes(broker)
         self._log = RecoveryLog(broker)
 
-    async def list(self, *, since: datetime, until: datetime | None = None, limit: int) -> IncidentsView:
-        """Those that went on within the span, newest first, at most `limit`."""
+    async def list(self, *, since: datetime, until: datetime | None = None) -> IncidentsView:
+        """Those that went on within the span, newest first."""
         material, complete = await self._material(since - AROUND, None if until is None else until + AROUND)
+        told = await asyncio.to_thread(incidents, material)
         found = [
             each
-            for each in await asyncio.to_thread(incidents, material)
+            for each in told
             if (each.ended_at is None or each.ended_at >= since) and (until is None or each.began_at < until)
         ]
-        return IncidentsView(items=tuple(found[:limit]), complete=complete and len(found) <= limit)
+        return IncidentsView(items=tuple(found), complete=complete and len(told) < MOST_INCIDENTS)
 
     async def find(self, id: str) -> IncidentView | None:
         """One whole, with what was captured; None: there is none, or it is not kept any more."""

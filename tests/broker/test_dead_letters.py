@@ -179,7 +179,7 @@ async def test_many_are_replayed_by_filter_page_by_page(gateway, ingest):
     await gateway.http.delete("/v1/documents/b")
     ingest.mended = True
     replayed, refused = [], []
-    cursor: int | None = 0
+    cursor: str | None = "0"
     while cursor is not None:
         body = {"code": "parser_crashed", "limit": 2, "cursor": cursor}
         result = (await gateway.http.post("/v1/dlq/replay", json=body)).json()

@@ -33,6 +33,7 @@ NEEDED: dict[str, dict[str, Scope | None]] = {
     "/v1/keys": {"get": A, "post": A},
     "/v1/keys/{key_id}": {"delete": A},
     "/v1/keys/token": {"post": None},
+    "/v1/audit": {"get": A},
     "/v1/chat/completions": {"post": Q},
     "/v1/embeddings": {"post": Q},
     "/v1/models": {"get": Q},

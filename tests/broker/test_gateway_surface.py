@@ -97,7 +97,7 @@ async def test_openapi_describes_every_route_with_examples(gateway):
         "/metrics", "/v1/dlq", "/v1/dlq/replay", "/v1/dlq/{letter_id}", "/v1/dlq/{letter_id}/replay",
         "/v1/alerts", "/v1/alerts/history", "/v1/alerts/{fingerprint}", "/v1/silences", "/v1/silences/{silence_id}",
         "/v1/rules", "/v1/rules/{name}", "/v1/figures", "/v1/health", "/v1/dependencies", "/v1/diagnoses", "/v1/fleet/metrics",
-        "/v1/recoveries", "/v1/incidents", "/v1/incidents/{incident}",
+        "/v1/audit", "/v1/recoveries", "/v1/incidents", "/v1/incidents/{incident}",
         *(f"/v1/recovery/{name}" for name in ("pause", "approvals", "policy", "plan")),
         "/v1/keys", "/v1/keys/token", "/v1/keys/{key_id}", "/v1/keys/{key_id}/rotate", "/v1/tenants", "/v1/tenants/{tenant}",
         "/v1/chat/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}",

@@ -357,7 +357,7 @@ class Observer:
         found = [entry for entry in HISTORY if entry.kind == question.kind and question.since(NOW) <= entry.at]
         page = found[question.cursor : question.cursor + question.limit]
         following = question.cursor + len(page)
-        return HistoryView(items=tuple(page), next=following if following < len(found) else None)
+        return HistoryView(items=tuple(page), next=str(following) if following < len(found) else None)
 
 
 @asynccontextmanager

@@ -127,7 +127,7 @@ class AlertAnswers:
                 limit=question.limit,
             )
             items, following = tuple(map(notification_of, sent.events)), sent.after
-        return Answer.of(HistoryView(items=items, next=following))
+        return Answer.of(HistoryView(items=items, next=None if following is None else str(following)))
 
 
 def change_of(event: AlertEvent) -> AlertChange:

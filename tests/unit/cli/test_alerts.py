@@ -112,8 +112,8 @@ def test_an_alert_is_shown_by_fingerprint_or_name(observed: ObservedGateway, wag
 
 def test_history_is_read_to_its_end_and_its_newest_are_shown(observed: ObservedGateway, waggle: Waggle) -> None:
     pages = {
-        "0": HistoryView(items=HISTORY[:1], next=7),
-        "7": HistoryView(items=(), next=9),
+        "0": HistoryView(items=HISTORY[:1], next="7"),
+        "7": HistoryView(items=(), next="9"),
         "9": HistoryView(items=HISTORY[1:2]),
     }
     observed.handle = lambda request: httpx.Response(  # type: ignore[method-assign]

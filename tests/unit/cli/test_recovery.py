@@ -138,7 +138,7 @@ class TestIncidents:
     def test_an_incomplete_list_says_so(self, gateway, waggle: Waggle) -> None:
         gateway.answers["/v1/incidents"] = IncidentsView(items=(), complete=False)
         ran = waggle("incidents")
-        assert (ran.out, "There were more" in ran.err) == ("No incidents.\n", True)
+        assert (ran.out, "more to read" in ran.err) == ("No incidents.\n", True)
 
     def test_what_is_not_there_and_what_makes_no_sense_is_said(self, gateway, waggle: Waggle) -> None:
         assert waggle("incidents", "i-9").code == 1
