@@ -15,7 +15,7 @@ from workers.encoding.base import Embedder, EncoderIdentity, Passage, Vector
 from workers.encoding.models import short_name
 
 GROUP_TEXTS = 8
-GROUP_CHARACTERS = 2000
+GROUP_CHARACTERS = 1000
 """So much is encoded in one go, if it is more than one text: a question that comes meanwhile waits for no more than that."""
 FRAME_BYTES = 1024
 """Of a reply, for what is not vectors."""
