@@ -45,6 +45,7 @@ _CODES: Final = {
     422: ProblemCode.INVALID,
     429: ProblemCode.TOO_MANY,
     500: ProblemCode.INTERNAL,
+    502: ProblemCode.SOURCE_FAILED,
     503: ProblemCode.UNAVAILABLE,
     504: ErrorCode.DEADLINE_EXCEEDED,
 }
