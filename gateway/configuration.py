@@ -21,6 +21,7 @@ from gateway.config_schemas import (
     RevisionView,
     WrittenView,
 )
+from gateway.etags import UNCHANGED, IfMatch, IfNoneMatch, changed, conditional, expected_revision, revision_tag
 from gateway.idempotency import Turn, once
 from gateway.identity import Identity, Operates
 from gateway.openapi import idempotent, json_body, refusals
@@ -39,23 +40,24 @@ _UNKNOWN = "Where it is not known whether it was done, since a gateway died at i
 log = structlog.get_logger(__name__)
 
 
-@router.get("", response_model=ConfigView, responses=refusals(409, 503))
-async def show_config(_: Operates, backend: Connected) -> Response:
-    """Show what is set for the running fleet, which processes work by it, and what can be set."""
+@router.get("", response_model=ConfigView, responses={**UNCHANGED, **refusals(409)})
+async def show_config(_: Operates, backend: Connected, if_none_match: IfNoneMatch = None) -> Response:
+    """Show what is set for the running fleet, which processes work by it, and what can be set. `ETag` is that of what is set."""
     try:
         revision = await backend.config.current()
     except ConfigUnreadableError as error:
         raise problems.conflict(_sentence(error)) from None
-    return _json(ConfigView.with_fleet(revision, backend.fleet.members()))
+    view = ConfigView.with_fleet(revision, backend.fleet.members())
+    return conditional(_json(view), revision_tag(view.number, weak=True), if_none_match)
 
 
 @router.patch(
     "",
     response_model=WrittenView,
-    responses=refusals(400, 409, 413, 415, 422, 503),
+    responses=refusals(409, 412),
     openapi_extra=idempotent(json_body(ConfigPatch), says=_UNKNOWN),
 )
-async def change_config(request: Request, identity: Operates, backend: Connected) -> Response:
+async def change_config(request: Request, identity: Operates, backend: Connected, if_match: IfMatch = None) -> Response:
     """Set some keys and leave the others. Refused whole when a key or value will not do; workers take it over at once."""
     body = await backend.json.read(request, ConfigPatch, at_most=backend.limits.query_bytes)
 
@@ -65,9 +67,9 @@ async def change_config(request: Request, identity: Operates, backend: Connected
             principal=identity.principal,
             because=body.because,
             claimed_by=body.claimed_by,
-            expected=body.expected_revision,
+            expected=expected_revision(if_match, body.expected_revision),
         )
-        return await _written(changing, identity)
+        return await _written(changing, identity, if_match)
 
     return await once(request, backend, identity, body, change, repeatable=False)
 
@@ -75,10 +77,12 @@ async def change_config(request: Request, identity: Operates, backend: Connected
 @router.post(
     "/rollback",
     response_model=WrittenView,
-    responses=refusals(400, 404, 409, 413, 415, 422, 503),
+    responses=refusals(404, 409, 412),
     openapi_extra=idempotent(json_body(ConfigRollback), says=_UNKNOWN),
 )
-async def roll_back_config(request: Request, identity: Operates, backend: Connected) -> Response:
+async def roll_back_config(
+    request: Request, identity: Operates, backend: Connected, if_match: IfMatch = None
+) -> Response:
     """Make a new revision with the values of an older one. Name `expected_revision`, or an idempotency key, lest a repeated
     request go back twice.
     """
@@ -90,9 +94,9 @@ async def roll_back_config(request: Request, identity: Operates, backend: Connec
             principal=identity.principal,
             because=body.because,
             claimed_by=body.claimed_by,
-            expected=body.expected_revision,
+            expected=expected_revision(if_match, body.expected_revision),
         )
-        return await _written(going_back, identity)
+        return await _written(going_back, identity, if_match)
 
     return await once(request, backend, identity, body, go_back, repeatable=False)
 
@@ -107,8 +111,8 @@ async def list_revisions(_: Operates, backend: Connected) -> Response:
     return _json(RevisionList(items=[RevisionView.of(revision) for revision in history]))
 
 
-@router.get("/revisions/{number}", response_model=RevisionView, responses=refusals(404, 409, 422, 503))
-async def show_revision(_: Operates, backend: Connected, number: Number) -> Response:
+@router.get("/revisions/{number}", response_model=RevisionView, responses={**UNCHANGED, **refusals(404, 409)})
+async def show_revision(_: Operates, backend: Connected, number: Number, if_none_match: IfNoneMatch = None) -> Response:
     """Show one revision."""
     try:
         revision = await backend.config.find(number)
@@ -116,10 +120,10 @@ async def show_revision(_: Operates, backend: Connected, number: Number) -> Resp
         raise problems.conflict(_sentence(error)) from None
     if revision is None:
         raise problems.not_found(f"There is no revision {number}, or it is not kept any more.")
-    return _json(RevisionView.of(revision))
+    return conditional(_json(RevisionView.of(revision)), revision_tag(number), if_none_match)
 
 
-async def _written(writing: Awaitable[Written], identity: Identity) -> Response:
+async def _written(writing: Awaitable[Written], identity: Identity, if_match: str | None) -> Response:
     try:
         written = await writing
     except ConfigRefusedError as error:
@@ -127,12 +131,16 @@ async def _written(writing: Awaitable[Written], identity: Identity) -> Response:
         raise problems.invalid(f"Nothing was changed: {error}.", faults) from None
     except NoSuchRevisionError as error:
         raise problems.not_found(_sentence(error)) from None
-    except (ConfigConflictError, ConfigUnreadableError) as error:
+    except ConfigConflictError as error:
+        raise (problems.conflict if if_match is None else changed)(_sentence(error)) from None
+    except ConfigUnreadableError as error:
         raise problems.conflict(_sentence(error)) from None
     view = RevisionView.of(written.revision)
     if written.is_new:
         log.info("configuration changed", revision=view.number, by=identity.principal, claimed_by=view.claimed_by)
-    return _json(WrittenView(**dict(view), is_new=written.is_new))
+    response = _json(WrittenView(**dict(view), is_new=written.is_new))
+    response.headers["ETag"] = revision_tag(view.number)
+    return response
 
 
 def _json(view: ConfigView | RevisionView | RevisionList) -> Response:

@@ -16,6 +16,7 @@ from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Backend, Connected
 from gateway.documents import DocumentId, find_living
+from gateway.etags import IfNoneMatch, conditional
 from gateway.identity import Reads
 from gateway.openapi import refusals, text
 from messaging.uploads import Part, UploadMissingError
@@ -76,17 +77,25 @@ async def document_text(
     },
 )
 async def document_content(
-    identity: Reads, backend: Connected, document_id: DocumentId, generation: _OfGeneration = None
+    identity: Reads,
+    backend: Connected,
+    document_id: DocumentId,
+    generation: _OfGeneration = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The original bytes, as a download."""
     record = await find_living(backend, identity.tenant, document_id)
     chosen = _generation(record, generation)
+    tag = f'"{chosen.sha256}"'
+    known = conditional(Response(), tag, if_none_match)
+    if known.status_code == 304:
+        return known
     headers = {
         **_SANDBOXED,
         "Content-Disposition": _attachment(chosen.name),
         "Content-Length": str(chosen.size_bytes),
         "Content-Type": chosen.media_type if chosen.media_type in SAFE_MEDIA_TYPES else OCTETS,
-        "ETag": f'"{chosen.sha256}"',
+        "ETag": tag,
     }
     stored = await _opened(backend, record, chosen, "content")
     return StreamingResponse(stored, headers=headers)

@@ -13,6 +13,7 @@ from contracts.documents import DocumentRecord, DocumentState
 from contracts.identifiers import Token
 from gateway import problems
 from gateway.backend import Backend, Connected
+from gateway.etags import UNCHANGED, IfNoneMatch, conditional, tag_of
 from gateway.identity import Ingests, Reads
 from gateway.openapi import refusals
 from gateway.paging import USUAL, Cursor, Limit
@@ -61,11 +62,14 @@ async def list_documents(
     return Response(f'{{"items":[{",".join(page.items)}],"next":{following}}}', media_type="application/json")
 
 
-@router.get("/{document_id}", response_model=DocumentView, responses=refusals(404, 422, 503))
-async def show_document(identity: Reads, backend: Connected, document_id: DocumentId) -> Response:
+@router.get("/{document_id}", response_model=DocumentView, responses={**UNCHANGED, **refusals(404)})
+async def show_document(
+    identity: Reads, backend: Connected, document_id: DocumentId, if_none_match: IfNoneMatch = None
+) -> Response:
     """Show a document as the ledger has it now. A deleted one is shown with the state `deleted`."""
     record = await find(backend, identity.tenant, document_id)
-    return Response(DocumentView.of(record).model_dump_json(), media_type="application/json")
+    body = DocumentView.of(record).model_dump_json()
+    return conditional(Response(body, media_type="application/json"), tag_of(body), if_none_match)
 
 
 @router.delete("/{document_id}", status_code=202, response_model=Deleted, responses=refusals(404, 422, 503))

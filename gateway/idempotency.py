@@ -52,9 +52,11 @@ def key_of(request: Request) -> str | None:
 
 
 def fingerprint_of(request: Request, said: BaseModel | str | None) -> str:
-    """What tells one request from another under the same key: the route, and what the body says, however it is written."""
+    """What tells one request from another under the same key: the route, its condition, and what the body says, however it is
+    written.
+    """
     text = said.model_dump_json() if isinstance(said, BaseModel) else said or ""
-    return digest(request.method, request.url.path, text)
+    return digest(request.method, request.url.path, request.headers.get("if-match", ""), text)
 
 
 def request_id(identity: Identity, key: str) -> str:

@@ -12,8 +12,9 @@ from contracts.sources import document_of
 from gateway import fetching, problems
 from gateway.backend import Backend, Connected
 from gateway.fetching import Fetched, FetchError
+from gateway.idempotency import once
 from gateway.identity import Identity, Ingests
-from gateway.openapi import json_body, refusals
+from gateway.openapi import idempotent, json_body, refusals
 from gateway.schemas import Accepted, DocumentUrl
 from messaging import generations
 from messaging.uploads import UploadTooLargeError
@@ -25,8 +26,8 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
     "/url",
     status_code=202,
     response_model=Accepted,
-    responses=refusals(408, 413, 415, 422, 429, 502, 503, 504),
-    openapi_extra=json_body(DocumentUrl),
+    responses=refusals(409, 413, 502, 504),
+    openapi_extra=idempotent(json_body(DocumentUrl)),
 )
 async def submit_url(identity: Ingests, backend: Connected, request: Request) -> Response:
     """Submit the document of a URL; answered when all of it is stored. Only where `WAGGLE_URL_INGESTION` allows it.
@@ -34,6 +35,10 @@ async def submit_url(identity: Ingests, backend: Connected, request: Request) ->
     The same URL again asks its server whether the document has changed, and starts nothing if not (`unchanged`).
     """
     given = await backend.json.read(request, DocumentUrl, at_most=backend.limits.query_bytes)
+    return await once(request, backend, identity, given, lambda _: _submit(backend, identity, given))
+
+
+async def _submit(backend: Backend, identity: Identity, given: DocumentUrl) -> Response:
     await backend.admission.document(identity.tenant)
     try:
         accepted = await _Submission(backend, identity, given).run()

@@ -13,17 +13,18 @@ from jsonschema_rs import Draft202012Validator
 from contracts.settings import GatewaySettings
 from gateway.app import ROUTES, create_app
 from gateway.identity import OPEN
+from gateway.openai_api.errors import PATHS as OPENAI
 
 IDS = """
 agree answer_decision ask add_silence alert_history cancel change_config complete create_key delete_document document_content document_events
-document_text drop_dead_letter end_agreement end_silence exchange_key fleet_metrics follow list_acts list_alerts list_dead_letters list_diagnoses list_documents
+document_text drop_dead_letter embed end_agreement end_silence exchange_key fleet_metrics follow list_acts list_alerts list_dead_letters list_diagnoses list_documents
 list_incidents list_keys list_models list_recoveries list_revisions list_rules list_silences list_tenants live metrics pause_recovery
 prometheus_alerts_get prometheus_alerts_post prometheus_buildinfo_get prometheus_buildinfo_post prometheus_label_values_get
 prometheus_label_values_post prometheus_labels_get prometheus_labels_post prometheus_metadata_get prometheus_metadata_post
 prometheus_query_get prometheus_query_post prometheus_query_range_get prometheus_query_range_post prometheus_rules_get
 prometheus_rules_post prometheus_series_get prometheus_series_post put_rules ready remove_rules replay_dead_letter replay_dead_letters
 resume_recovery revoke_key roll_back_config rotate_key show_alert show_config show_dead_letter show_dependencies show_document
-show_figures show_fleet show_health show_incident show_model show_pause show_plan show_policy show_revision show_tenant submit_documents
+show_figures show_fleet show_health show_incident show_model show_pause show_plan show_policy show_revision show_tenant submit_documents submit_url
 """
 
 
@@ -85,7 +86,7 @@ def test_an_operation_says_what_it_refuses(operation: Operation) -> None:
         wanted |= {400, 408, 413, 415, 422}
     if operation.said.get("parameters"):
         wanted |= {422}
-    if operation.path.startswith(("/v1/chat/", "/v1/models")):
+    if operation.path.startswith(OPENAI):
         wanted -= {422}
     if re.search(r"\{\w+_id\}", operation.path):
         wanted |= {404}
@@ -115,7 +116,7 @@ def test_what_is_sent_has_an_example_of_its_schema(operation: Operation) -> None
 @every
 def test_what_makes_or_does_something_takes_an_idempotency_key(operation: Operation) -> None:
     names = {parameter["name"] for parameter in operation.said.get("parameters", ())}
-    reads = "prometheus" in operation.path or operation.said["operationId"] == "exchange_key"
+    reads = "prometheus" in operation.path or operation.said["operationId"] in {"exchange_key", "embed"}
     does = operation.method in {"post", "patch"} and not reads
     assert ("Idempotency-Key" in names) == does
 
