@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from structlog.testing import capture_logs
@@ -135,5 +135,6 @@ async def test_requests_are_counted_by_route_and_what_came_of_them(
         for metric in scope.metrics
         if metric.name == "waggle.gateway.requests"
         for point in metric.data.data_points
+        if isinstance(point, NumberDataPoint)
     ]
     assert points == [({"http.route": "/v1/things/{thing}", "waggle.outcome": outcome}, 1)]
