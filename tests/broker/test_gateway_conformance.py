@@ -41,6 +41,7 @@ from messaging.broker import Broker
 from messaging.observing import Answer
 from messaging.observing.office import Handler
 from tests.broker.test_gateway_keys import key
+from tests.support.encoders import encoding_office
 from tests.support.gateways import QUICK, FakeWorkers, Gateway, running_gateway
 from tests.support.leading_observers import Observer, leading
 
@@ -79,6 +80,7 @@ async def gateway(broker: Broker, nats_server: NatsServer) -> AsyncIterator[Gate
     await workers.start()
     async with (
         leading(broker, _Observer()),
+        encoding_office(broker),
         running_gateway(
             nats_server.url, limits=replace(QUICK, deadline_grace_s=15), auth=Auth.KEYS, jwt_secret="s" * 64
         ) as started,
