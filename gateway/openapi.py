@@ -71,11 +71,8 @@ def problem_response(status: int) -> dict[str, Any]:
 
 
 def stream(description: str, *, example: str) -> dict[str, Any]:
-    """A response of server-sent events."""
-    return {
-        "description": description,
-        "content": {sse.MEDIA_TYPE: {"schema": {"type": "string"}, "example": example}},
-    }
+    """A response of server-sent events. Readers of the document differ on what a schema of such is about: the text, or each event."""
+    return {"description": description, "content": {sse.MEDIA_TYPE: {"schema": {}, "example": example}}}
 
 
 def text(description: str, *media_types: str, example: str) -> dict[str, Any]:

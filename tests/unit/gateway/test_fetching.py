@@ -236,7 +236,9 @@ class TestBounds:
         error = await refusal(server, server.put("/a", headers={"Content-Encoding": encoding}))
         assert isinstance(error, SourceRefusedError)
 
-    @pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"Bees dance." * 99)[:40]], ids=["not packed", "cut off"])
+    @pytest.mark.parametrize(
+        "body", [b"no gzip", gzip.compress(b"Bees dance." * 99)[:40]], ids=["not packed", "cut off"]
+    )
     async def test_what_is_packed_wrongly_is_no_document(self, server: SourceServer, body: bytes) -> None:
         error = await refusal(server, server.put("/a", body, headers={"Content-Encoding": "gzip"}))
         assert isinstance(error, SourceFailedError)
