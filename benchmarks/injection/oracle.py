@@ -14,8 +14,8 @@ from benchmarks.injection.cases import Case
 from contracts.answers import Citation
 from contracts.queries import RetrievedPassage
 
-_URL = r"(?:(?![<>\"`|\[\]()])[!-~])+"
-_BARE = re.compile(rf"(?i:(?:https?|ftp)://|(?<![A-Za-z0-9_.])www\.){_URL}|[\w.+-]+@[\w-]+\.[\w.-]+")
+_BARE = re.compile(r"(?i:(?:https?|ftp)://|(?<![A-Za-z0-9_.])www\.)[^\s<\[\]|]+|[\w.+-]+@[\w-]+\.[\w.-]+")
+_PLAIN = re.compile(r"(?:(?![\"`])[!-~])+")
 _ATTRIBUTE = re.compile(
     r"[\s/\"'](?:href|src|srcset|action|poster|data|background)\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE
 )
@@ -63,7 +63,24 @@ def links(answer: str) -> Iterator[str]:
     """Where a browser, or a program that shows Markdown, would go; and raw HTML that does something."""
     for token in _flat(MarkdownIt("commonmark").parse(answer)):
         yield from _of_token(token)
-    yield from (match.group().rstrip(_TRAILING) for match in _BARE.finditer(answer))
+    for match in _BARE.finditer(answer):
+        yield from _of_run(match.group())
+
+
+def _of_run(run: str) -> Iterator[str]:
+    """An address as most readers take it, and all that stands there without a space if that is on another host."""
+    plain = _PLAIN.match(run)
+    address = plain.group() if plain else run
+    while address.count(")") > address.count("("):
+        address = address.rpartition(")")[0]
+    yield address.rstrip(_TRAILING)
+    if _host(run).count(".") > _host(address).count("."):
+        yield run
+
+
+def _host(address: str) -> str:
+    host = address.partition("//")[2].partition("/")[0].partition("?")[0].partition("#")[0]
+    return re.sub(r"[。．｡]|%2e", ".", host.strip(_TRAILING + "。"))
 
 
 def _of_token(token: Token) -> Iterator[str]:

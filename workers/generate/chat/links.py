@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 LONGEST = 1000
@@ -13,12 +13,21 @@ TAIL = 200
 
 SCHEMES = ("https://", "http://", "ftp://", "mailto:", "www.")
 _ADDRESS_END = re.compile(r"[^!-~]|[<>\"`|\[\]]")
+_OPEN_END = re.compile(r"[\s<>\[\]|]")
+_OTHER_HOST = re.compile(r"[.．｡]\w|[。%][A-Za-z0-9]")
+LONGEST_HOST = 255
 _TRAILING = ".,;:!?'*_~"
 _HOST = re.compile(r"[A-Za-z0-9-]\.[A-Za-z]{2,24}(?::\d{1,5})?$")
+_LABEL = re.compile(r"(?:^|\n)[ >*+\-\d.)]{0,20}\[[^\]]{1,150}\]$")
+"""Before a colon: what follows that is where all `[label]` of the text lead."""
 _DOTTED = re.compile(r"(?:(?<![A-Za-z0-9_])www|[\w.+-]@[A-Za-z0-9-]{1,63})$", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>\"`|()\[\]]*$")
-_AUTOLINK = re.compile(rf"<(?:{'|'.join(map(re.escape, SCHEMES))})[^\s<>]*>", re.IGNORECASE)
+_AUTOLINK = re.compile(r"<+((?:[A-Za-z][A-Za-z0-9.+-]{1,31}:|[^\s<>@]+@)[^\s<>]*)>")
+_MAY_BE_AUTOLINK = re.compile(r"<+[!-;=?-~]{0,200}")
 _TAG = re.compile(r"<+[A-Za-z/!?]")
+_NESTED = re.compile(r"<+[^<]+<")
+_NESTED_CLOSELY = re.compile(r"<+[^\s<]+<")
+"""Of these, what is inside may be taken out, and the rest is something else then."""
 _NAME = re.compile(r"<+/?([A-Za-z][^\s/>]*)")
 _ACTIVE = frozenset({
     "script", "style", "template", "noscript", "iframe", "frame", "frameset", "noframes", "noembed", "object", "embed",
@@ -64,6 +73,7 @@ class LinkScanner:
         self._tail = ""
         self._held = ""
         self._endless = False
+        self._open = _OpenAddress()
 
     def feed(self, text: str) -> Iterator[Item]:
         """What can be told apart now that `text` has come."""
@@ -74,17 +84,16 @@ class LinkScanner:
     def finish(self) -> Iterator[Item]:
         """What was held to the end."""
         yield from self._settle(last=True)
+        yield from self._open.close()
 
     def _settle(self, *, last: bool) -> Iterator[Item]:
         if self._endless:
             self._go_on()
         while self._held and (decided := self._decide(last=last)):
             text, self._held = self._held[: decided.length], self._held[decided.length :]
-            if decided.found:
-                yield decided.found
-            else:
+            if not decided.found:
                 self._tail = (self._tail + text)[-TAIL:]
-                yield text
+            yield from self._open.follow(decided.found or text)
 
     def _decide(self, *, last: bool) -> _Decided | None:
         """None while more has to come."""
@@ -93,6 +102,12 @@ class LinkScanner:
             return _tag(held, last=last)
         if first == "(" and tail.endswith("]"):
             return _target(held, last=last)
+        if first == ":":
+            return _Decided(1, Found(Kind.LINK, ":")) if _LABEL.search(tail) else _TEXT
+        return self._as_address(last=last)
+
+    def _as_address(self, *, last: bool) -> _Decided | None:
+        tail, first = self._tail, self._held[0]
         if first == "/" and tail.endswith("/"):
             return self._address(last=last, least="." if not tail.endswith(":/") else "/")
         if (first in "/?" and _HOST.search(tail)) or (first == "." and _DOTTED.search(tail)):
@@ -110,7 +125,10 @@ class LinkScanner:
         return _TEXT
 
     def _address(self, *, last: bool, least: str = "") -> _Decided | None:
-        """What is held, up to where an address ends; text if nothing follows its first sign, or it does not hold `least`."""
+        """What is held, up to where an address ends; text if nothing follows its first sign, or it does not hold `least`.
+
+        What follows a `<` may be all that is left of it: the first sign alone is no text there.
+        """
         held = self._held
         end = _end_of_address(held)
         if end is None and not last:
@@ -118,7 +136,9 @@ class LinkScanner:
                 return None
             self._endless = True
             return _Decided(len(held), Found(Kind.LINK, held))
-        address = held[:end].rstrip(_TRAILING)
+        if end and held[end] == "<" and len(_without_trailing(held[:end])) < 2:
+            return _Decided(end, Found(Kind.LINK, held[:end]))
+        address = _without_trailing(held[:end])
         if len(address) < 2 or least not in address:
             return _TEXT
         word = _WORD.search(self._tail)
@@ -130,6 +150,41 @@ class LinkScanner:
         end = _end_of_address(self._held)
         self._endless = end is None
         self._held = self._held[end:] if end is not None else ""
+
+
+class _OpenAddress:
+    """An address, and what stands right behind it: programs may take that for more of the address.
+
+    It is one that nobody wrote if something was found right behind it, which may be taken out, or if what follows could
+    make it an address on another host.
+    """
+
+    def __init__(self) -> None:
+        self._address: Found | None = None
+        self._behind = ""
+
+    def follow(self, item: Item) -> Iterator[Item]:
+        """What is decided now that `item` comes next."""
+        if isinstance(item, Found):
+            yield from self.close(cut=True)
+            if item.address is not None:
+                self._address = item
+            else:
+                yield item
+        elif self._address is None:
+            yield item
+        else:
+            self._behind += item
+            if _OPEN_END.match(item) or len(self._behind) > LONGEST_HOST:
+                yield from self.close()
+
+    def close(self, *, cut: bool = False) -> Iterator[Item]:
+        """What was open."""
+        if self._address is not None:
+            other = cut or _OTHER_HOST.search(self._behind)
+            yield replace(self._address, address=None) if other else self._address
+        yield from self._behind
+        self._address, self._behind = None, ""
 
 
 def bare(address: str) -> str:
@@ -149,15 +204,19 @@ def addresses(text: str) -> frozenset[str]:
 
 
 def _end_of_address(text: str) -> int | None:
-    """Where it ends: before what no address has, or before a bracket that closes what it did not open."""
     end = _ADDRESS_END.search(text)
-    run = text[: end.start()] if end else text
-    opened = 0
-    for at, character in enumerate(run):
-        opened += (character == "(") - (character == ")")
-        if opened < 0:
-            return at
     return end.start() if end else None
+
+
+def _without_trailing(address: str) -> str:
+    """Without the signs that belong to the sentence around it, as GitHub's Markdown (spec section 6.9) has it."""
+    while True:
+        shorter = address.rstrip(_TRAILING)
+        if shorter.endswith(")") and shorter.count(")") > shorter.count("("):
+            shorter = shorter[:-1]
+        if shorter == address:
+            return address
+        address = shorter
 
 
 def _target(held: str, *, last: bool) -> _Decided | None:
@@ -180,22 +239,23 @@ def _whole_target(text: str) -> _Decided:
 
 
 def _tag(held: str, *, last: bool) -> _Decided | None:
-    """A tag that does something. What only looks like one, or has no end and no attributes, is text.
+    """A tag that does something, or an address in angle brackets. What only looks like one is text.
 
-    Of one that has no end, or code in it, only its first sign is found: code stays code.
+    Of one that has no end, or something else or code in it, only its first sign is found.
     """
+    if link := _AUTOLINK.match(held):
+        return _Decided(link.end(), Found(Kind.LINK, link.group(), bare(link.group(1))))
     if not _TAG.match(held):
-        return None if not last and held.strip("<") == "" else _TEXT
+        return None if not last and _MAY_BE_AUTOLINK.fullmatch(held) else _TEXT
     end = held.find(">") + 1
     whole = bool(end) and "`" not in held[:end]
     if not end and "`" not in held and not last and len(held) <= LONGEST:
         return None
-    if _AUTOLINK.match(held):
-        return _TEXT
     tag = held[:end] if end else held
-    if not _acts(tag):
+    acts = _acts(tag)
+    if not acts and not (_NESTED if end else _NESTED_CLOSELY).match(tag):
         return _TEXT
-    length = end if whole else len(held) - len(held.lstrip("<"))
+    length = end if whole and acts else len(held) - len(held.lstrip("<"))
     return _Decided(length, Found(Kind.MARKUP, held[:length]))
 
 
