@@ -15,7 +15,7 @@ from contracts.answers import Citation
 from contracts.queries import RetrievedPassage
 
 _BARE = re.compile(r"(?i:(?:https?|ftp)://|(?<![A-Za-z0-9_.])www\.)[^\s<\[\]|]+|[\w.+-]+@[\w-]+\.[\w.-]+")
-_PLAIN = re.compile(r"(?:(?![\"`])[!-~])+")
+_PLAIN = re.compile(r"[!-~]+?(?=(?:[^\w/%#?&=]*(?:[^!-~].*)?)$)", re.DOTALL)
 _ATTRIBUTE = re.compile(
     r"[\s/\"'](?:href|src|srcset|action|poster|data|background)\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE
 )

@@ -13,7 +13,9 @@ TAIL = 200
 
 SCHEMES = ("https://", "http://", "ftp://", "mailto:", "www.")
 _ADDRESS_END = re.compile(r"[^!-~]|[<>\"`|\[\]]")
-_OPEN_END = re.compile(r"[\s<>\[\]|]")
+_OPEN_END = re.compile(r"[\s<]")
+_NUMBER = re.compile(r"\[\d{1,4}\]")
+_GOES_ON = re.compile(r"[^\u2e80-\uffff]*[A-Za-z0-9]")
 _OTHER_HOST = re.compile(r"[.．｡]\w|[。%][A-Za-z0-9]")
 LONGEST_HOST = 255
 _TRAILING = ".,;:!?'*_~"
@@ -155,8 +157,8 @@ class LinkScanner:
 class _OpenAddress:
     """An address, and what stands right behind it: programs may take that for more of the address.
 
-    It is one that nobody wrote if something was found right behind it, which may be taken out, or if what follows could
-    make it an address on another host.
+    It is one that nobody wrote if something was found right behind it, which may be taken out, or if what follows without
+    a space goes on with it, or could make it an address on another host. Chinese has no spaces: there only the latter counts.
     """
 
     def __init__(self) -> None:
@@ -181,7 +183,8 @@ class _OpenAddress:
     def close(self, *, cut: bool = False) -> Iterator[Item]:
         """What was open."""
         if self._address is not None:
-            other = cut or _OTHER_HOST.search(self._behind)
+            behind = _NUMBER.sub("", self._behind)
+            other = cut or _GOES_ON.match(behind) or _OTHER_HOST.search(behind)
             yield replace(self._address, address=None) if other else self._address
         yield from self._behind
         self._address, self._behind = None, ""
