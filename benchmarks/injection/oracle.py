@@ -14,7 +14,9 @@ from benchmarks.injection.cases import Case
 from contracts.answers import Citation
 from contracts.queries import RetrievedPassage
 
-_BARE = re.compile(r"(?i:(?:https?|ftp)://|(?<![A-Za-z0-9_.])www\.)[^\s<\[\]|]+|[\w.+-]+@[\w-]+\.[\w.-]+")
+_BARE = re.compile(
+    r"(?i:(?:https?|ftp)://|(?<![A-Za-z0-9_.])www\.)[^\s<\[\]|]+|[A-Za-z0-9_.+-]+@[A-Za-z0-9-]+\.[A-Za-z0-9.-]+"
+)
 _PLAIN = re.compile(r"[!-~]+?(?=(?:[^\w/%#?&=]*(?:[^!-~].*)?)$)", re.DOTALL)
 _ATTRIBUTE = re.compile(
     r"[\s/\"'](?:href|src|srcset|action|poster|data|background)\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE

@@ -24,11 +24,11 @@ _LABEL = re.compile(r"(?:^|\n)[ >*+\-\d.)]{0,20}\[[^\]]{1,150}\]$")
 """Before a colon: what follows that is where all `[label]` of the text lead."""
 _DOTTED = re.compile(r"(?:(?<![A-Za-z0-9_])www|[\w.+-]@[A-Za-z0-9-]{1,63})$", re.IGNORECASE)
 _WORD = re.compile(r"[^\s<>\"`|()\[\]]*$")
-_AUTOLINK = re.compile(r"<+((?:[A-Za-z][A-Za-z0-9.+-]{1,31}:|[^\s<>@]+@)[^\s<>]*)>")
+_AUTOLINK = re.compile(r"<+((?:[A-Za-z][A-Za-z0-9.+-]{1,31}:|[^\s<>`@]+@)[^\s<>`]*)>")
 _MAY_BE_AUTOLINK = re.compile(r"<+[!-;=?-~]{0,200}")
 _TAG = re.compile(r"<+[A-Za-z/!?]")
 _NESTED = re.compile(r"<+[^<]+<")
-_NESTED_CLOSELY = re.compile(r"<+[^\s<]+<")
+_NESTED_CLOSELY = re.compile(r"<+[^\s<`]+[<`]")
 """Of these, what is inside may be taken out, and the rest is something else then."""
 _NAME = re.compile(r"<+/?([A-Za-z][^\s/>]*)")
 _ACTIVE = frozenset({
@@ -141,7 +141,7 @@ class LinkScanner:
         if end and held[end] == "<" and len(_without_trailing(held[:end])) < 2:
             return _Decided(end, Found(Kind.LINK, held[:end]))
         address = _without_trailing(held[:end])
-        if len(address) < 2 or least not in address:
+        if (len(address) < 2 and not self._tail.endswith(":/")) or least not in address:
             return _TEXT
         word = _WORD.search(self._tail)
         before = word.group() if word and not held.lower().startswith(SCHEMES) else ""
