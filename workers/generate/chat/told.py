@@ -10,15 +10,20 @@ from workers.text.scripts import HAN_RANGES
 RUN = 40
 """So many letters in a row, eight words or so, are no coincidence. An ideograph counts `IDEOGRAPH`."""
 IDEOGRAPH = 3
+SENTENCE = 24
+"""A whole sentence of the instructions counts from so many letters on."""
 HELD = RUN // 2
 """From so many on they are held back."""
 LONGEST = 1000
 """More characters are not held: between letters there may be anything."""
+_SENTENCE_END = re.compile(r"[\n.!?;。！？；]+")
 _HAN = re.compile(f"[{HAN_RANGES}]")
 
 
 class ToldFilter:
-    """Ends a text where it repeats the instructions: `RUN` letters as they stand there, whatever signs are between them.
+    """Ends a text where it repeats the instructions: `RUN` letters as they stand there, or one of their sentences.
+
+    Signs between letters count for nothing.
 
     What also stands in `public` is no secret. Of a repetition its beginning, up to `HELD`, has been shown when it is noticed;
     the rest never is, and nothing after it.
@@ -26,6 +31,8 @@ class ToldFilter:
 
     def __init__(self, instructions: str, *, public: Callable[[], str]) -> None:
         self._instructions = _letters(instructions)
+        sentences = map(_letters, _SENTENCE_END.split(instructions))
+        self._sentences = tuple(sentence for sentence in sentences if _size(sentence) >= SENTENCE)
         self._public = public
         self._row = ""
         self._held = ""
@@ -53,7 +60,8 @@ class ToldFilter:
             self._row = self._row[1:]
         while _size(self._row[1:]) >= RUN:
             self._row = self._row[1:]
-        if _size(self._row) >= RUN and self._row not in _letters(self._public()):
+        told = _size(self._row) >= RUN or self._row.endswith(self._sentences)
+        if told and self._row not in _letters(self._public()):
             self.ended = True
 
 

@@ -58,7 +58,14 @@ def test_the_beginning_that_was_shown_is_shorter_than_what_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["Use only what the passages say, and nothing more.", "The documents hold no answer.", "", "。"]
+    ("text", "shown"), [("Use only what the passages say!", SHOWN), ("只使用段落中的内容", "只使用段落中")]
+)
+def test_one_of_its_sentences_is_enough(text: str, shown: str) -> None:
+    assert said(text, instructions=ENGLISH if text.isascii() else CHINESE) == (shown, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["Use only what the passages hold.", "The passages do not hold the answer to this.", "No answer.", "", "。"]
 )
 def test_a_few_of_its_words_are_no_repetition(text: str) -> None:
     assert said(text) == (text, False)
@@ -74,16 +81,16 @@ def test_what_stands_in_the_passages_is_no_secret() -> None:
 def test_text_is_held_only_while_it_is_suspected() -> None:
     told = ToldFilter(ENGLISH, public=str)
     assert told.feed("Use only what the") == "Use only what the"
-    assert told.feed(" passages say") == " passag"
-    assert told.feed(" wh") == ""
-    assert told.feed("o bees") == "es say who bees"
+    assert told.feed(" passages") == " passag"
+    assert told.feed(" s") == ""
+    assert told.feed("how of bees") == "es show of bees"
 
 
 def test_no_more_than_so_much_is_held() -> None:
-    shown, _ = said("Use only what the passages say " + "." * (2 * LONGEST))
+    shown, _ = said("Use only what the passages " + "." * (2 * LONGEST))
     assert len(shown) > 2 * LONGEST
     told = ToldFilter(ENGLISH, public=str)
-    assert len(told.feed("Use only what the passages say " + "." * (2 * LONGEST))) > LONGEST
+    assert len(told.feed("Use only what the passages " + "." * (2 * LONGEST))) > LONGEST
 
 
 def test_nothing_is_said_after_the_end() -> None:
