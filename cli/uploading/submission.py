@@ -16,7 +16,7 @@ TOO_MANY = 429
 UPLOADS_AT_ONCE = 4
 POLL_S = 0.5
 LOOKS_AT_ONCE = 8
-PAGE = 500
+PAGE = 200
 UNFINISHED = ("submitted", "processing")
 ENDED = frozenset({"ready", "failed", "deleted"})
 

@@ -15,7 +15,7 @@ import pytest
 
 from contracts.diagnoses import RecommendedAction as Act
 from contracts.recovery import LONGEST_ACTION_S, CommandOutcome
-from deploy.local.access import admin_of
+from deploy.local.access import BrokerAccess
 from deploy.local.layout import Layout
 from deploy.platforms.local import LocalPlatform
 from messaging.broker import Broker
@@ -39,7 +39,8 @@ async def waggle(tmp_path: Path) -> AsyncIterator[Waggle]:
 
 @pytest.fixture
 async def broker(waggle: Waggle) -> AsyncIterator[Broker]:
-    settings = admin_of(waggle.data_dir, waggle.nats_url)
+    """As the observer, who alone may give commands."""
+    settings = BrokerAccess(Layout(waggle.data_dir)).settings(waggle.nats_url, user="observer")
     connected = await Broker.connect(settings, name="test", on_closed=lambda: None)
     yield connected
     await connected.close()
