@@ -52,7 +52,7 @@ ANSWERS: Final = Dashboard(
                 graph("Failures in 5 minutes", ("sum by (code) (increase(waggle_query_failures_total[5m])) or vector(0)", "{{code}}")),
                 graph("Taken out of answers, in 5 minutes",
                     ("sum(increase(waggle_generate_markers_removed_total[5m])) or vector(0)", "citations that named no passage"),
-                    ("sum by (waggle_reason) (increase(waggle_generate_guarded_total[5m]))", "{{waggle_reason}}"),
+                    ("sum by (waggle_reason) (increase(waggle_generate_guarded_total[5m])) or vector(0)", "{{waggle_reason}}"),
                     description="Links that no cited passage holds, markup, characters that nobody sees, and the prompt."),
                 graph("Cache: hits of lookups", (
                     "sum by (waggle_cache_kind) (rate(waggle_cache_hits_total[5m])) / (sum by (waggle_cache_kind) (rate(waggle_cache_hits_total[5m])) + sum by (waggle_cache_kind) (rate(waggle_cache_misses_total[5m])))", "{{waggle_cache_kind}}"), unit="percentunit", most=1),

@@ -39,7 +39,7 @@ def test_a_data_folder_that_was_lost_comes_back(waggle: Waggle, tmp_path: Path) 
     shutil.rmtree(waggle.data_dir)
     waggle.up()
     ran = waggle("restore", str(folder))
-    assert "2 documents, 3 uploads, 1 dead letter, 0 configuration records" in ran.stdout
+    assert "2 documents, 3 uploads, 1 dead letter, 1 configuration record" in ran.stdout  # the key of the lost host
     assert "1 document searchable again." in ran.stdout
 
     after = waggle.json("documents", "ls")["items"]

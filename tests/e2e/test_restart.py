@@ -49,7 +49,7 @@ def folder(tmp_path: Path) -> Path:
 def accepted(waggle: Waggle) -> int:
     try:
         with waggle.http() as http:
-            return len(http.get("/v1/documents", params={"limit": 500}).json().get("items", []))
+            return len(http.get("/v1/documents", params={"limit": 200}).json().get("items", []))
     except (httpx.TransportError, ValueError):  # not up yet
         return 0
 
