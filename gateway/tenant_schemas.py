@@ -18,10 +18,14 @@ class Terms(Wire):
         default=None, description="How many requests it may make.", examples=["100/10s,2000/m"]
     )
     max_documents: int | None = Field(
-        default=None, ge=0, description="How many documents it may have.", examples=[100_000]
+        default=None, strict=True, ge=0, description="How many documents it may have.", examples=[100_000]
     )
     max_bytes: int | None = Field(
-        default=None, ge=0, description="How many bytes their originals may have together.", examples=[10 * 1024**3]
+        default=None,
+        strict=True,
+        ge=0,
+        description="How many bytes their originals may have together.",
+        examples=[10 * 1024**3],
     )
     weight: float = Field(
         default=1.0,

@@ -167,7 +167,17 @@ async def test_an_agreement_ends(gateway: Gateway, admin) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"rate_limit": "lots"}, {"max_documents": -1}, {"weight": 0}, {"weight": "heavy"}, {"tenant": "other"}, []]
+    "body",
+    [
+        {"rate_limit": "lots"},
+        {"max_documents": -1},
+        {"max_bytes": True},
+        {"max_documents": "5"},
+        {"weight": 0},
+        {"weight": "heavy"},
+        {"tenant": "other"},
+        [],
+    ],
 )
 async def test_what_cannot_be_agreed_is_refused(gateway: Gateway, admin, body: Any) -> None:
     refused = await gateway.http.put("/v1/tenants/acme", headers=admin, json=body)
