@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,7 +24,9 @@ from messaging.rate_limits.counting import changed, reopens_at, room, slot_s
 
 MOST_SUBJECTS: Final = 10_000
 """Whose units are at hand; of others they are read anew."""
-MAX_TRIES: Final = 10
+MAX_TRIES: Final = 20
+APART_S: Final = 0.002
+"""Those who counted at the same moment try again at different ones, up to so much later each time."""
 SHARE: Final = 20
 """At most a twentieth of a limit is taken at once, so that little lies at a gateway that does not need it."""
 
@@ -124,7 +127,7 @@ class Allowances:
         """Take units for who waits, and use one."""
         if self._now() < held.closed_until:
             return False
-        for _ in range(MAX_TRIES):
+        for tried in range(MAX_TRIES):
             is_known = held.revision is not None
             if not is_known:
                 await self._read(subject, held)
@@ -133,6 +136,7 @@ class Allowances:
                     return True
             except StaleRevisionError:
                 held.revision = None
+                await asyncio.sleep(random.uniform(0, APART_S * (tried + 1)))  # noqa: S311  (no secret)
                 continue
             if not is_known:
                 return False
