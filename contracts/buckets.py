@@ -45,8 +45,7 @@ LIMITS = KeyValue(
     ttl_s=2 * DAY,
     max_bytes=64 * MiB,
     discard=Discard.OLD,
-    async_persist=True,
-    why="How many requests were let in of late, counted by all gateways together; counts of seconds need not outlive a power cut.",
+    why="How many requests were let in of late, counted by all gateways together.",
 )
 REQUESTS = KeyValue(
     name="requests",

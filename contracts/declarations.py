@@ -78,7 +78,6 @@ class KeyValue:
     ttl_s: float | None = None
     max_bytes: int = 1 * GiB
     discard: Discard = Discard.NEW
-    async_persist: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

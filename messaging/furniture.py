@@ -67,7 +67,6 @@ def bucket_config(bucket: topology.KeyValue) -> api.StreamConfig:
         allow_rollup_hdrs=True,
         allow_msg_ttl=True,
         deny_delete=True,
-        persist_mode=api.PersistMode.ASYNC if bucket.async_persist else None,
         **_COMMON,
     )
 
