@@ -46,7 +46,7 @@ async def show_config(_: Operates, backend: Connected, if_none_match: IfNoneMatc
     try:
         revision = await backend.config.current()
     except ConfigUnreadableError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     view = ConfigView.with_fleet(revision, backend.fleet.members())
     return conditional(_json(view), revision_tag(view.number, weak=True), if_none_match)
 
@@ -107,7 +107,7 @@ async def list_revisions(_: Operates, backend: Connected) -> Response:
     try:
         history = await backend.config.history()
     except ConfigUnreadableError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     return _json(RevisionList(items=[RevisionView.of(revision) for revision in history]))
 
 
@@ -117,7 +117,7 @@ async def show_revision(_: Operates, backend: Connected, number: Number, if_none
     try:
         revision = await backend.config.find(number)
     except ConfigUnreadableError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     if revision is None:
         raise problems.not_found(f"There is no revision {number}, or it is not kept any more.")
     return conditional(_json(RevisionView.of(revision)), revision_tag(number), if_none_match)
@@ -130,11 +130,11 @@ async def _written(writing: Awaitable[Written], identity: Identity, if_match: st
         faults = [{"field": f"values.{key}", "message": reason} for key, reason in error.faults]
         raise problems.invalid(f"Nothing was changed: {error}.", faults) from None
     except NoSuchRevisionError as error:
-        raise problems.not_found(_sentence(error)) from None
+        raise problems.not_found(problems.sentence(error)) from None
     except ConfigConflictError as error:
-        raise (problems.conflict if if_match is None else changed)(_sentence(error)) from None
+        raise (problems.conflict if if_match is None else changed)(problems.sentence(error)) from None
     except ConfigUnreadableError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     view = RevisionView.of(written.revision)
     if written.is_new:
         log.info("configuration changed", revision=view.number, by=identity.principal, claimed_by=view.claimed_by)
@@ -145,7 +145,3 @@ async def _written(writing: Awaitable[Written], identity: Identity, if_match: st
 
 def _json(view: ConfigView | RevisionView | RevisionList) -> Response:
     return Response(view.model_dump_json(), media_type="application/json")
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error)[:1].upper()}{str(error)[1:]}."

@@ -75,7 +75,7 @@ async def _create(backend: Backend, identity: Identity, body: NewKeyBody, turn: 
             principal=identity.principal,
         )
     except KeyRefusedError as error:
-        raise problems.invalid(_sentence(error)) from None
+        raise problems.invalid(problems.sentence(error)) from None
     log.info("API key made", key=made.key.id, tenant=made.key.tenant, by=identity.principal)
     return _made(backend, made)
 
@@ -108,7 +108,7 @@ async def _rotate(backend: Backend, identity: Identity, key_id: str, body: Rotat
     except NoSuchKeyError as error:
         raise _unknown(error) from None
     except KeyRefusedError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     log.info("API key rotated", key=key_id, by=identity.principal, now=made.key.id)
     return _made(backend, made)
 
@@ -159,8 +159,4 @@ def _made(backend: Backend, made: NewKey) -> Response:
 
 
 def _unknown(error: NoSuchKeyError) -> problems.Problem:
-    return problems.not_found(f"{_sentence(error)} `/v1/keys` lists them.")
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error)[:1].upper()}{str(error)[1:]}."
+    return problems.not_found(f"{problems.sentence(error)} `/v1/keys` lists them.")

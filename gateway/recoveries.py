@@ -85,9 +85,9 @@ async def pause_recovery(request: Request, identity: Operates, backend: Connecte
             body.reason, body.ends_at, principal=identity.principal, claimed_by=body.claimed_by
         )
     except PauseRefusedError as error:
-        raise problems.invalid(_sentence(error)) from None
+        raise problems.invalid(problems.sentence(error)) from None
     except PauseConflictError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     log.info("repairs paused", by=identity.principal, claimed_by=body.claimed_by, until=made.ends_at.isoformat())
     return _shown(PauseView.of(made))
 
@@ -101,7 +101,7 @@ async def resume_recovery(
     try:
         ended = await backend.pause.resume(principal=identity.principal)
     except PauseConflictError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     if ended is not None:
         log.info("repairs resumed", by=identity.principal)
     return _shown(PauseView.of(None))
@@ -129,9 +129,9 @@ async def _answer(backend: Backend, identity: Identity, body: NewApproval) -> Re
             claimed_by=body.claimed_by,
         )
     except NoSuchDecisionError as error:
-        raise problems.not_found(_sentence(error)) from None
+        raise problems.not_found(problems.sentence(error)) from None
     except ApprovalRefusedError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     log.info("a decision was answered", decision=body.decision, approved=body.approved, by=answer.by)
     view = ApprovalView(
         decision=answer.decision,
@@ -159,7 +159,3 @@ async def show_plan(_: Operates, backend: Connected) -> Response:
 
 def _shown(view: PauseView) -> Response:
     return Response(view.model_dump_json(), media_type="application/json")
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error)[:1].upper()}{str(error)[1:]}."

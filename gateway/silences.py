@@ -75,9 +75,9 @@ async def _add(backend: Backend, identity: Identity, body: NewSilence, turn: Tur
     try:
         kept = await backend.silences.create(silence)
     except SilenceConflictError as error:
-        raise problems.conflict(_sentence(error)) from None
+        raise problems.conflict(problems.sentence(error)) from None
     except SilenceRefusedError as error:
-        raise problems.invalid(_sentence(error)) from None
+        raise problems.invalid(problems.sentence(error)) from None
     log.info("alerts silenced", silence=kept.id, by=identity.principal, until=kept.ends_at.isoformat())
     return Response(SilenceView.of(kept, now).model_dump_json(), 201, media_type="application/json")
 
@@ -100,10 +100,6 @@ def _end(body: NewSilence, now: datetime) -> datetime:
     if body.ends_at - starts_at > LONGEST:
         raise problems.invalid(f"ends_at: a silence lasts {LONGEST.days} days at most.")
     return body.ends_at
-
-
-def _sentence(error: Exception) -> str:
-    return f"{str(error)[:1].upper()}{str(error)[1:]}."
 
 
 def _matchers(texts: list[str]) -> tuple[LabelMatcher, ...]:
