@@ -127,9 +127,14 @@ class Admission:
             if stage.window is not None:
                 stage.window.enter(tenant)
 
+        def leave(tenant: str) -> None:
+            if stage.window is not None:
+                stage.window.leave(tenant)
+
         return Turns(
             has_room=lambda: self._has_room(stage),
             enter=enter,
+            leave=leave,
             weight_of=self._standing.weight,
             monotonic=self._stages.now,
         )

@@ -34,8 +34,8 @@ class _Line:
 class Turns:
     """Weighted fair queueing at one gateway (strides): a tenant of weight 2 is called twice as often as one of weight 1.
 
-    `has_room` says whether what comes after can take one more now, and `enter` is told of each that is let in. Nothing waits
-    while there is room and nobody else waits.
+    `has_room` says whether what comes after can take one more now, and `enter` is told of each that is let in; `leave` of
+    one that was called and had gone by then. Nothing waits while there is room and nobody else waits.
     """
 
     def __init__(
@@ -43,11 +43,13 @@ class Turns:
         *,
         has_room: Callable[[], bool],
         enter: Callable[[str], None],
+        leave: Callable[[str], None],
         weight_of: Callable[[str], float],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._has_room = has_room
         self._enter = enter
+        self._give_back = leave
         self._weight_of = weight_of
         self._pace = _Pace(monotonic)
         self._lines: dict[str, _Line] = {}
@@ -82,12 +84,16 @@ class Turns:
             raise TurnsEndedError
         number, called = next(self._numbers), asyncio.get_running_loop().create_future()
         self._join(tenant, number, called)
+        is_in = False
         try:
             async with asyncio.timeout(within_s):
                 await called
+            is_in = True
         except TimeoutError:
             raise NotInTimeError from None
         finally:
+            if not is_in and called.done() and not called.cancelled() and called.exception() is None:
+                self._give_back(tenant)
             called.cancel()
             self._leave(tenant, number)
 

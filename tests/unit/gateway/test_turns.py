@@ -23,12 +23,17 @@ class Stage:
         self.entered += 1
         self.room -= 1
 
+    def leave(self, _: str) -> None:
+        self.entered -= 1
+        self.room += 1
+
 
 def turns_to(stage: Stage, weights: dict[str, float] | None = None, now: Callable[[], float] | None = None) -> Turns:
     known = weights or {}
     return Turns(
         has_room=lambda: stage.room > 0,
         enter=stage.enter,
+        leave=stage.leave,
         weight_of=lambda tenant: known.get(tenant, 1.0),
         **({"monotonic": now} if now else {}),
     )
@@ -234,3 +239,17 @@ async def test_when_nobody_is_called_any_more_all_who_wait_are_told() -> None:
         await turns.turn("a", within_s=30)
     stage.room = 1
     await turns.turn("a", within_s=30)  # who does not wait is let in, as long as the gateway takes questions at all
+
+
+async def test_who_goes_in_the_moment_of_being_called_takes_no_room() -> None:
+    stage = Stage()
+    turns = turns_to(stage)
+    going = asyncio.create_task(turns.turn("a", within_s=30))
+    await asyncio.sleep(0)
+
+    stage.room = 1
+    turns.call()
+    going.cancel()
+    await asyncio.gather(going, return_exceptions=True)
+
+    assert (stage.entered, stage.room) == (0, 1)
