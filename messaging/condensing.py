@@ -6,70 +6,36 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import nats.errors
-import structlog
 
 from contracts import subjects
 from contracts.condensing import CondenseReply, CondenseRequest
 from contracts.errors import TransientError, WaggleError
 from contracts.queries import Turn
 from messaging.broker import Broker
-from messaging.live import Live, listening
+from messaging.office import Office
 
 Condense = Callable[[str, Sequence[Turn]], Awaitable[str | None]]
-
-log = structlog.get_logger(__name__)
 
 
 class NotCondensedError(TransientError):
     """Nobody put the question in full: there is no model, it is busy or away, or it took too long."""
 
 
-class CondenseOffice:
-    """Answers up to `concurrency` requests at once and refuses more; of several workers the broker chooses one."""
+def condense_office(broker: Broker, condense: Condense, *, service: str, concurrency: int) -> Office:
+    """Answers requests to put a question in full."""
 
-    def __init__(self, broker: Broker, condense: Condense, *, service: str, concurrency: int) -> None:
-        self._broker = broker
-        self._condense = condense
-        self._service = service
-        self._free = concurrency
+    async def answer(data: bytes) -> bytes:
+        return (await _answer(condense, data)).to_bytes()
 
-    async def run(self) -> None:
-        """Answer until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-
-            async def take(request: Live) -> None:
-                if self._free == 0:
-                    await self._reply(request, CondenseReply(error="busy"))
-                    return
-                self._free -= 1
-                tasks.create_task(self._serve(request))
-
-            async with listening(self._broker, subjects.CONDENSE, hear=take, group=self._service):
-                await asyncio.Event().wait()
-
-    async def _serve(self, request: Live) -> None:
-        try:
-            await self._reply(request, await self._answer(request.data))
-        finally:
-            self._free += 1
-
-    async def _answer(self, data: bytes) -> CondenseReply:
-        try:
-            asked = CondenseRequest.from_bytes(data)
-            async with asyncio.timeout(asked.timeout_s):
-                return CondenseReply(standalone=await self._condense(asked.query, asked.messages))
-        except TimeoutError:
-            return CondenseReply(error="it took too long")
-        except WaggleError as error:
-            return CondenseReply(error=str(error))
-
-    async def _reply(self, request: Live, reply: CondenseReply) -> None:
-        if not request.reply:
-            return
-        try:
-            await self._broker.nc.publish(request.reply, reply.to_bytes())
-        except nats.errors.Error as error:  # whoever asked goes on without it
-            log.warning("a condensed question was not told", reason=str(error))
+    return Office(
+        broker,
+        subjects.CONDENSE,
+        answer,
+        busy=CondenseReply(error="busy").to_bytes(),
+        leaving=CondenseReply(error="this worker ends").to_bytes(),
+        service=service,
+        concurrency=concurrency,
+    )
 
 
 class CondenseDesk:
@@ -93,3 +59,14 @@ class CondenseDesk:
         if reply.standalone is None:
             raise NotCondensedError(reply.error or "the model had nothing to say")
         return reply.standalone
+
+
+async def _answer(condense: Condense, data: bytes) -> CondenseReply:
+    try:
+        asked = CondenseRequest.from_bytes(data)
+        async with asyncio.timeout(asked.timeout_s):
+            return CondenseReply(standalone=await condense(asked.query, asked.messages))
+    except TimeoutError:
+        return CondenseReply(error="it took too long")
+    except WaggleError as error:
+        return CondenseReply(error=str(error))

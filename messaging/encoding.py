@@ -6,17 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import nats.errors
-import structlog
 
 from contracts import subjects
 from contracts.encoding import EncodeCode, EncodeFailure, EncodeReply, EncodeRequest
 from contracts.errors import InvalidMessageError, PermanentError, TransientError, WaggleError
 from messaging.broker import Broker
-from messaging.live import Live, listening
+from messaging.office import Office
 
 Encode = Callable[[EncodeRequest], Awaitable[EncodeReply]]
-
-log = structlog.get_logger(__name__)
 
 
 class NotEncodedError(TransientError):
@@ -47,55 +44,21 @@ class OtherDimensionError(PermanentError):
     """Its vectors have another length than was asked for."""
 
 
-class EncodeOffice:
-    """Answers up to `concurrency` requests at once and refuses more; of several workers the broker chooses one."""
+def encode_office(broker: Broker, encode: Encode, *, service: str, concurrency: int) -> Office:
+    """Answers requests for vectors; who still waits when the worker ends is told that another one may be asked."""
 
-    def __init__(self, broker: Broker, encode: Encode, *, service: str, concurrency: int) -> None:
-        self._broker = broker
-        self._encode = encode
-        self._service = service
-        self._free = concurrency
+    async def answer(data: bytes) -> bytes:
+        return (await _answer(encode, data)).to_bytes()
 
-    async def run(self) -> None:
-        """Answer until cancelled; those who wait then are told that they may ask another worker."""
-        async with asyncio.TaskGroup() as tasks:
-
-            async def take(request: Live) -> None:
-                if self._free == 0:
-                    await self._reply(request, _failed(EncodeCode.BUSY, "it has its hands full", retryable=True))
-                    return
-                self._free -= 1
-                tasks.create_task(self._serve(request))
-
-            async with listening(self._broker, subjects.ENCODE, hear=take, group=self._service):
-                await asyncio.Event().wait()
-
-    async def _serve(self, request: Live) -> None:
-        try:
-            await self._reply(request, await self._answer(request.data))
-        except asyncio.CancelledError:
-            await self._reply(request, _failed(EncodeCode.LEAVING, "this worker ends", retryable=True))
-            raise
-        finally:
-            self._free += 1
-
-    async def _answer(self, data: bytes) -> EncodeReply:
-        try:
-            asked = EncodeRequest.from_bytes(data)
-            async with asyncio.timeout(asked.timeout_s):
-                return await self._encode(asked)
-        except TimeoutError:
-            return _failed(EncodeCode.LATE, "it took too long", retryable=True)
-        except WaggleError as error:
-            return _reply_of(error)
-
-    async def _reply(self, request: Live, reply: EncodeReply) -> None:
-        if not request.reply:
-            return
-        try:
-            await self._broker.nc.publish(request.reply, reply.to_bytes())
-        except nats.errors.Error as error:  # whoever asked asks again, or gives up in time
-            log.warning("vectors were not told", reason=str(error))
+    return Office(
+        broker,
+        subjects.ENCODE,
+        answer,
+        busy=_failed(EncodeCode.BUSY, "it has its hands full", retryable=True).to_bytes(),
+        leaving=_failed(EncodeCode.LEAVING, "this worker ends", retryable=True).to_bytes(),
+        service=service,
+        concurrency=concurrency,
+    )
 
 
 class EncodeDesk:
@@ -124,6 +87,17 @@ class EncodeDesk:
         if not 0 < len(reply.vectors) <= len(request.texts) or reply.model is None or reply.dimension is None:
             raise NotEncodedError(f"a worker answered {len(request.texts)} texts with {len(reply.vectors)} vectors")
         return reply
+
+
+async def _answer(encode: Encode, data: bytes) -> EncodeReply:
+    try:
+        asked = EncodeRequest.from_bytes(data)
+        async with asyncio.timeout(asked.timeout_s):
+            return await encode(asked)
+    except TimeoutError:
+        return _failed(EncodeCode.LATE, "it took too long", retryable=True)
+    except WaggleError as error:
+        return _reply_of(error)
 
 
 def _reply_of(error: WaggleError) -> EncodeReply:

@@ -16,7 +16,7 @@ from contracts.queries import QueryRequest, Turn
 from contracts.settings import GenerateSettings, RetrieveSettings
 from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
-from messaging.condensing import CondenseDesk, CondenseOffice, NotCondensedError
+from messaging.condensing import CondenseDesk, NotCondensedError, condense_office
 from messaging.ledger import DocumentLedger
 from tests.broker.answering_stage import TENANT, TEXTS, Shelf, asked, texts
 from tests.support.gateways import Gateway
@@ -118,7 +118,7 @@ class TestDesk:
 
     async def office(self, broker: Broker, condense, *, concurrency: int = 2) -> asyncio.Task[None]:
         office = asyncio.create_task(
-            CondenseOffice(broker, condense, service="generate", concurrency=concurrency).run()
+            condense_office(broker, condense, service="generate", concurrency=concurrency).run()
         )
         await asyncio.sleep(0)
         await known_to_broker(broker)
@@ -172,6 +172,22 @@ class TestDesk:
         assert await asyncio.gather(*first) == ["full When?"] * 2
         assert await self.condense(broker) == "full When?"
         office.cancel()
+
+    async def test_who_waits_for_a_worker_that_ends_is_told_at_once(self, broker: Broker) -> None:
+        begun = asyncio.Event()
+
+        async def hang(_: str, __: Sequence[Turn]) -> str:
+            begun.set()
+            await asyncio.Event().wait()
+            return ""
+
+        office = await self.office(broker, hang)
+        waiting = asyncio.create_task(self.condense(broker, timeout_s=600))
+        await begun.wait()
+        office.cancel()
+        async with asyncio.timeout(60):
+            with pytest.raises(NotCondensedError, match="this worker ends"):
+                await waiting
 
     async def test_a_request_that_cannot_be_read_is_answered_with_the_reason(self, broker: Broker) -> None:
         async def never(_: str, __: Sequence[Turn]) -> str:

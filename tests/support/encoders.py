@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from messaging.broker import Broker
-from messaging.encoding import Encode, EncodeOffice
+from messaging.encoding import Encode, encode_office
 from tests.support.subscriptions import known_to_broker
 from workers.encoding.base import Embedder
 from workers.encoding.simulated import SimulatedEmbedder
@@ -35,7 +35,7 @@ async def encoding_office(
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Answer requests for vectors with those of the simulated encoder, or by `encode`, during the block."""
     answer = encode or vectors_of(SimulatedEmbedder()).reply
-    office = asyncio.create_task(EncodeOffice(broker, answer, service="retrieve", concurrency=concurrency).run())
+    office = asyncio.create_task(encode_office(broker, answer, service="retrieve", concurrency=concurrency).run())
     await asyncio.sleep(0)
     await known_to_broker(broker)
     try:

@@ -16,7 +16,7 @@ from contracts.runtime_config import RuntimeConfig
 from contracts.settings import GenerateSettings
 from messaging.app import WorkerApp
 from messaging.cancellation import Cancellations
-from messaging.condensing import CondenseOffice
+from messaging.condensing import condense_office
 from messaging.configuration import ConfigDuty
 from messaging.delivery import Delivery
 from messaging.endpoints import EndpointDuty
@@ -145,7 +145,7 @@ class Parts:
         """Answer requests to put a question in full, if there is a model that can."""
         if self._generator.identity.prompt_version is None:
             await asyncio.Event().wait()
-        await CondenseOffice(
+        await condense_office(
             self._app.broker,
             self._generator.condense,
             service=self._app.service,

@@ -24,7 +24,7 @@ from messaging.cancellation import Cancellations
 from messaging.condensing import CondenseDesk
 from messaging.configuration import ConfigDuty
 from messaging.delivery import Delivery
-from messaging.encoding import EncodeOffice
+from messaging.encoding import encode_office
 from messaging.fleet import FleetView
 from messaging.ledger import DocumentLedger
 from messaging.query_replies import QueryReplies
@@ -151,7 +151,7 @@ class Parts:
         """Answer requests for the vectors of texts until cancelled."""
         broker = self._app.broker
         vectors = TextVectors(self.models.between_questions, self._embedder.identity, reply_bytes=broker.nc.max_payload)
-        await EncodeOffice(
+        await encode_office(
             broker, vectors.reply, service=self._app.service, concurrency=self._settings.encode_concurrency
         ).run()
 
