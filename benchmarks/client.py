@@ -66,16 +66,17 @@ class Asker:
 
 
 class Client:
-    """One connection, kept open. Not thread-safe."""
+    """One connection, kept open. `key` is shown with every request. Not thread-safe."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, key: str | None = None) -> None:
         parts = urlsplit(url)
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._connection = HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """Raises `RuntimeError` for anything but success."""
         payload = None if body is None else json.dumps(body).encode()
-        self._connection.request(method, path, payload, {"Content-Type": "application/json"})
+        self._connection.request(method, path, payload, self._headers)
         response = self._connection.getresponse()
         data = response.read()
         if response.status >= 400:
@@ -88,11 +89,11 @@ class Client:
         return items
 
 
-def submit(url: str, texts: Iterable[Text], *, connections: int = 4) -> None:
+def submit(url: str, texts: Iterable[Text], *, connections: int = 4, key: str | None = None) -> None:
     """Hand in all texts over a few connections."""
 
     def send(share: Sequence[Text]) -> None:
-        client = Client(url)
+        client = Client(url, key=key)
         for text in share:
             body = {"name": text.name, "text": text.text, "document_id": text.document_id}
             client.call("POST", "/v1/documents", body)
@@ -102,9 +103,9 @@ def submit(url: str, texts: Iterable[Text], *, connections: int = 4) -> None:
         list(pool.map(send, (every[n::connections] for n in range(connections))))
 
 
-def wait_ready(url: str, document_ids: Iterable[str]) -> None:
+def wait_ready(url: str, document_ids: Iterable[str], *, key: str | None = None) -> None:
     """Return when every document is ready. Raises `RuntimeError` when one failed, or after `READY_TIMEOUT_S`."""
-    client, deadline = Client(url), time.monotonic() + READY_TIMEOUT_S
+    client, deadline = Client(url, key=key), time.monotonic() + READY_TIMEOUT_S
     for document_id in reversed(list(document_ids)):  # the last one first: mostly all are ready then
         while (state := client.call("GET", f"/v1/documents/{document_id}")["state"]) != "ready":
             if state == "failed" or time.monotonic() > deadline:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +23,15 @@ class RunningStack:
     nats_url: str
     ready_s: float
     data_dir: Path
+    environment: Mapping[str, str] = field(repr=False)
+    """Of its commands."""
+
+    def key(self, tenant: str) -> str:
+        """A new key of this tenant that may ask, submit and read; for a stack that asks for keys."""
+        scopes = [f"--scope={scope}" for scope in ("query", "ingest", "read")]
+        command = ["keys", "create", "benchmark", f"--tenant={tenant}", *scopes, "--json"]
+        secret: str = json.loads(_waggle(command, self.environment))["secret"]
+        return secret
 
 
 @contextmanager
@@ -40,7 +49,11 @@ def running(
         try:
             facts = json.loads(started)
             yield RunningStack(
-                url=facts["url"], nats_url=facts["nats_url"], ready_s=facts["ready_s"], data_dir=Path(folder)
+                url=facts["url"],
+                nats_url=facts["nats_url"],
+                ready_s=facts["ready_s"],
+                data_dir=Path(folder),
+                environment=environment,
             )
         finally:
             _waggle(["down"], environment)

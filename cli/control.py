@@ -1,11 +1,12 @@
-"""`waggle pause|resume|drain|stacks INSTANCE`: orders to one worker."""
+"""`waggle pause|resume|drain|stacks`: orders to one worker, or to all of a service."""
 
 from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
 
@@ -31,8 +32,12 @@ LISTEN_S = HEARTBEAT_INTERVAL_S + 0.5
 LONGEST_DEADLINE_S = 3600
 NO_REASON = "no reason given"
 
-Instance = Annotated[
-    str, typer.Argument(help="The worker, as `waggle status` shows it; SERVICE/INSTANCE if two share a name.")
+Named = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A worker, as `waggle status` shows it (embed-1; embed/NAME if two share one), or a service (embed): all of it.",
+    ),
 ]
 Because = Annotated[str, typer.Option(help="Why, for whoever reads its log.")]
 Deadline = Annotated[float, typer.Option(help="Seconds until the order expires.", min=1, max=LONGEST_DEADLINE_S)]
@@ -44,71 +49,78 @@ Name = tuple[str, str]
 
 
 @app.command()
-def pause(
-    instance: Instance, because: Because = NO_REASON, deadline: Deadline = _SHORT_S, as_json: Json = False
-) -> None:
+def pause(name: Named, because: Because = NO_REASON, deadline: Deadline = _SHORT_S, as_json: Json = False) -> None:
     """Have a worker take no new work, until it is resumed or started again; what it has in hand it finishes."""
-    _finish(_ordered(ControlAction.PAUSE, instance, because, deadline), as_json=as_json)
+    finish(_ordered(ControlAction.PAUSE, name, because, deadline), as_json=as_json)
 
 
 @app.command()
-def resume(
-    instance: Instance, because: Because = NO_REASON, deadline: Deadline = _SHORT_S, as_json: Json = False
-) -> None:
+def resume(name: Named, because: Because = NO_REASON, deadline: Deadline = _SHORT_S, as_json: Json = False) -> None:
     """Have a paused worker take work again."""
-    _finish(_ordered(ControlAction.RESUME, instance, because, deadline), as_json=as_json)
+    finish(_ordered(ControlAction.RESUME, name, because, deadline), as_json=as_json)
 
 
 @app.command()
-def drain(
-    instance: Instance, because: Because = NO_REASON, deadline: Deadline = _LONG_S, as_json: Json = False
-) -> None:
+def drain(name: Named, because: Because = NO_REASON, deadline: Deadline = _LONG_S, as_json: Json = False) -> None:
     """Pause a worker and wait until it has nothing in hand. Exit code 1 when that is not so by the deadline."""
-    _finish(_ordered(ControlAction.DRAIN, instance, because, deadline), as_json=as_json)
+    finish(_ordered(ControlAction.DRAIN, name, because, deadline), as_json=as_json)
 
 
 @app.command()
-def stacks(
-    instance: Instance, because: Because = NO_REASON, deadline: Deadline = _SHORT_S, as_json: Json = False
-) -> None:
+def stacks(name: Named, because: Because = NO_REASON, deadline: Deadline = _SHORT_S, as_json: Json = False) -> None:
     """What every thread and task of a worker is doing, as text; it keeps that in a file among its logs, too."""
-    reply = _ordered(ControlAction.DUMP_STACKS, instance, because, deadline)
-    if reply.outcome is ControlOutcome.DONE and not as_json:
-        console().print(reply.evidence)
-        messages().print(f"{reply.instance}: {reply.detail}.", style="dim")
-        raise typer.Exit(Exit.OK)
-    _finish(reply, as_json=as_json)
+    finish(_ordered(ControlAction.DUMP_STACKS, name, because, deadline), as_json=as_json, tell=_tell_stacks)
 
 
-def _ordered(action: ControlAction, instance: str, because: str, deadline_s: float) -> ControlReply:
+@dataclass(frozen=True)
+class Answers:
+    """What the workers of a name said, and those who said nothing; `is_service` if it is that of a service."""
+
+    replies: Sequence[ControlReply]
+    silent: Sequence[NotHeardError]
+    advice: str
+    is_service: bool
+
+
+def _ordered(action: ControlAction, named: str, because: str, deadline_s: float) -> Answers:
     reason = because.strip()[:LONGEST_REASON] or NO_REASON
-    return asyncio.run(_order(action, instance, reason, deadline_s))
+    return asyncio.run(_order(action, named, reason, deadline_s))
 
 
-async def _order(action: ControlAction, named: str, reason: str, deadline_s: float) -> ControlReply:
+async def _order(action: ControlAction, named: str, reason: str, deadline_s: float) -> Answers:
     async with connected("control") as broker:
         await broker.look()  # orders expire by the broker's time
-        service, instance = await _found(broker, named)
-        order = ControlOrder(
-            order_id=new_id(),
-            service=service,
-            instance=instance,
-            action=action,
-            reason=reason,
-            principal=whoever(),
-            expires_at=broker.clock.now() + timedelta(seconds=deadline_s),
-        )
-        telling = told(broker, AuditKind.CONTROL, action.value, target=f"{service}/{instance}", detail=reason)
-        try:
-            with messages().status(f"{instance}: {action.value.replace('_', ' ')}"):
+        meant = await _found(broker, named)
+
+        async def order(service: str, instance: str) -> ControlReply | NotHeardError:
+            order = ControlOrder(
+                order_id=new_id(),
+                service=service,
+                instance=instance,
+                action=action,
+                reason=reason,
+                principal=whoever(),
+                expires_at=broker.clock.now() + timedelta(seconds=deadline_s),
+            )
+            telling = told(broker, AuditKind.CONTROL, action.value, target=f"{service}/{instance}", detail=reason)
+            try:
                 async with telling if action is not ControlAction.DUMP_STACKS else nullcontext():
                     return await ControlDesk(broker).order(order)
-        except NotHeardError as error:
-            raise CommandError(str(error), hint=_advice(action)) from error
+            except NotHeardError as error:
+                return error
+
+        with messages().status(f"{named}: {action.value.replace('_', ' ')}"):
+            answers = await asyncio.gather(*(order(*name) for name in meant))
+    return Answers(
+        replies=[answer for answer in answers if isinstance(answer, ControlReply)],
+        silent=[answer for answer in answers if isinstance(answer, NotHeardError)],
+        advice=_advice(action),
+        is_service=named not in {name for service, instance in meant for name in (instance, f"{service}/{instance}")},
+    )
 
 
-async def _found(broker: Broker, named: str) -> Name:
-    """The worker of that name. Raises `CommandError` with the nearest names when there is none, or more than one."""
+async def _found(broker: Broker, named: str) -> Sequence[Name]:
+    """The workers that are meant. Raises `CommandError` with the nearest names when there are none, or it is not clear which."""
     fleet = FleetView(broker)
     await fleet.start()
     try:
@@ -120,20 +132,23 @@ async def _found(broker: Broker, named: str) -> Name:
     return chosen(named, heard)
 
 
-def chosen(named: str, heard: Iterable[Name]) -> Name:
-    """The process that is meant by `INSTANCE` or `SERVICE/INSTANCE`. Raises `CommandError` unless it is exactly one."""
+def chosen(named: str, heard: Iterable[Name]) -> Sequence[Name]:
+    """The process that is meant by `INSTANCE` or `SERVICE/INSTANCE`, or all that are by `SERVICE`.
+
+    Raises `CommandError` when nobody is, or several share the name of an instance.
+    """
     heard = sorted(heard)
     found = [name for name in heard if named in (name[1], "/".join(name))]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(found) > 1:
         names = ", ".join("/".join(name) for name in found)
         raise CommandError(f"{named} may be any of {names}", hint="Name it with its service.", code=Exit.USAGE)
+    if found := found or [name for name in heard if named == name[0]]:
+        return found
     if not heard:
         hint = "No process is heard at this broker: start Waggle with `waggle up`, or set WAGGLE_NATS_URL."
         raise CommandError(f"nobody is called {named}", hint=hint, code=Exit.USAGE)
-    instances = [instance for _, instance in heard]
-    near = difflib.get_close_matches(named.rpartition("/")[2], instances, cutoff=0.5) or instances[:10]
+    known = list(dict.fromkeys(name for names in heard for name in names))
+    near = difflib.get_close_matches(named.rpartition("/")[2], known, cutoff=0.5) or [name for _, name in heard][:10]
     raise CommandError(
         f"nobody who runs is called {named}", hint=f"There are: {', '.join(dict.fromkeys(near))}", code=Exit.USAGE
     )
@@ -145,12 +160,30 @@ def _advice(action: ControlAction) -> str:
     return "`waggle status` shows who runs and what they are doing."
 
 
-def _finish(reply: ControlReply, *, as_json: bool) -> None:
-    if as_json:
-        print_json(reply.model_dump(mode="json"))
-    done = reply.outcome is ControlOutcome.DONE
-    if not done and not as_json:
-        raise CommandError(f"{reply.instance}: {reply.outcome.value}: {reply.detail}")
-    if not as_json:
-        console().print(f"{reply.instance} ({reply.service}) is {reply.state.value}: {reply.detail}.")
-    raise typer.Exit(Exit.OK if done else Exit.FAILED)
+def _tell_state(reply: ControlReply) -> None:
+    console().print(f"{reply.instance} ({reply.service}) is {reply.state.value}: {reply.detail}.")
+
+
+def _tell_stacks(reply: ControlReply) -> None:
+    console().print(reply.evidence)
+    messages().print(f"{reply.instance}: {reply.detail}.", style="dim")
+
+
+def finish(answers: Answers, *, as_json: bool, tell: Callable[[ControlReply], None] = _tell_state) -> None:
+    """Tell of each that did as it was told. Ends with exit code 1 unless all did as they were told."""
+    failed = [
+        f"{reply.instance}: {reply.outcome.value}: {reply.detail}" for reply in answers.replies if not _is_done(reply)
+    ]
+    failed += map(str, answers.silent)
+    if as_json and answers.replies:
+        items = [reply.model_dump(mode="json") for reply in answers.replies]
+        print_json({"items": items} if answers.is_service else items[0])
+    for reply in () if as_json else filter(_is_done, answers.replies):
+        tell(reply)
+    if failed and not (as_json and not answers.silent):
+        raise CommandError("; ".join(failed), hint=answers.advice if answers.silent else "")
+    raise typer.Exit(Exit.FAILED if failed else Exit.OK)
+
+
+def _is_done(reply: ControlReply) -> bool:
+    return reply.outcome is ControlOutcome.DONE

@@ -1,12 +1,12 @@
-"""`waggle start`, `stop`, `restart`, `scale`: single processes of the stack that runs on this host."""
+"""`waggle start`, `stop`, `restart`, `scale`: processes of the stack that runs on this host."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.live import Live
@@ -17,7 +17,7 @@ from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
 from cli.target import gateway_here
 from contracts.platform_errors import NotATargetError, OutOfBoundsError, PlatformAwayError, UnknownTargetError
-from contracts.platforms import Instance, Scaled
+from contracts.platforms import Instance, InstanceState, Scaled
 from contracts.settings import AllSettings
 from deploy.local.addresses import RunningStack
 from deploy.local.layout import Layout, layout_of
@@ -27,36 +27,61 @@ app = typer.Typer()
 
 READY_S = 180.0
 
-Name = Annotated[str, typer.Argument(metavar="INSTANCE", help="One process, as `waggle status` names it: embed-2.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A process, as `waggle status` names it (embed-2), or a service (embed).")
+]
 Timeout = Annotated[float, typer.Option(help="Seconds until what was started has to be ready.", min=0)]
 Show = Callable[[str], None]
 
 
 @app.command()
-def start(instance: Name, timeout: Timeout = READY_S, as_json: Json = False) -> None:
-    """Start one process that was stopped, and wait until it is ready."""
-    with _showing(f"starting {instance}") as show:
-        started = asyncio.run(_started(instance, timeout, show, restart=False))
-    _tell(started, f"{instance} is ready.", as_json=as_json)
+def start(name: Name, timeout: Timeout = READY_S, as_json: Json = False) -> None:
+    """Start a process that was stopped, and wait until it is ready; of a service the first one, unless one runs."""
+    started = _each(
+        name,
+        _first_unless_one_runs,
+        lambda instance, show: _started(instance, timeout, show, restart=False),
+        doing="starting {}",
+        done="{} is ready.",
+        as_json=as_json,
+    )
+    if not (started or as_json):
+        console().print(f"{name} runs. `waggle scale {name} N` has more of it run.")
 
 
 @app.command()
-def stop(instance: Name, as_json: Json = False) -> None:
-    """Stop one process; it finishes what it has in hand first.
+def stop(name: Name, as_json: Json = False) -> None:
+    """Stop a process, or all of a service; each finishes what it has in hand first.
 
     It stays stopped until `waggle start`, `waggle scale`, or the next `waggle up`. `waggle down` stops everything.
     """
-    with _showing(f"stopping {instance}: it finishes what it has in hand"):
-        stopped = asyncio.run(_platform().stop(instance))
-    _tell(stopped, f"{instance} is stopped.", as_json=as_json)
+    stopped = _each(
+        name,
+        lambda instances: [*reversed(_running(instances))],
+        lambda instance, _: _platform().stop(instance),
+        doing="stopping {}: it finishes what it has in hand",
+        done="{} is stopped.",
+        as_json=as_json,
+    )
+    if not (stopped or as_json):
+        console().print(f"No {name} runs.")
 
 
 @app.command()
-def restart(instance: Name, timeout: Timeout = READY_S, as_json: Json = False) -> None:
-    """Stop one process, which finishes what it has in hand, start it again, and wait until it is ready."""
-    with _showing(f"restarting {instance}: it finishes what it has in hand") as show:
-        restarted = asyncio.run(_started(instance, timeout, show, restart=True))
-    _tell(restarted, f"{instance} was restarted and is ready.", as_json=as_json)
+def restart(name: Name, timeout: Timeout = READY_S, as_json: Json = False) -> None:
+    """Stop a process, which finishes what it has in hand, start it again, and wait until it is ready; those of a service one
+    after another, so that the others go on.
+    """
+    restarted = _each(
+        name,
+        _running,
+        lambda instance, show: _started(instance, timeout, show, restart=True),
+        doing="restarting {}: it finishes what it has in hand",
+        done="{} was restarted and is ready.",
+        as_json=as_json,
+    )
+    if not (restarted or as_json):
+        console().print(f"No {name} runs: `waggle start {name}` has one run.")
 
 
 @app.command()
@@ -76,6 +101,39 @@ def scale(
         print_json(asdict(scaled))
     else:
         console().print(_said(scaled))
+
+
+def _each(
+    name: str,
+    meant: Callable[[Sequence[Instance]], Sequence[Instance]],
+    change: Callable[[str, Show], Coroutine[Any, Any, Instance]],
+    *,
+    doing: str,
+    done: str,
+    as_json: bool,
+) -> list[Instance]:
+    """Change the process of that name, or those that are `meant` of a service, one after another, and tell of each."""
+    with _showing(f"looking for {name}"):
+        seen = asyncio.run(_platform().list())
+    of_service = [instance for instance in seen if instance.service == name != instance.instance]
+    changed = list[Instance]()
+    for each in [instance.instance for instance in meant(of_service)] if of_service else [name]:
+        with _showing(doing.format(each)) as show:
+            changed.append(asyncio.run(change(each, show)))
+        if not as_json:
+            console().print(done.format(each))
+    if as_json:
+        items = [asdict(instance) for instance in changed]
+        print_json({"items": items} if of_service else items[0])
+    return changed
+
+
+def _running(instances: Sequence[Instance]) -> list[Instance]:
+    return [instance for instance in instances if instance.state is not InstanceState.STOPPED]
+
+
+def _first_unless_one_runs(instances: Sequence[Instance]) -> Sequence[Instance]:
+    return () if _running(instances) else instances[:1]
 
 
 def _said(scaled: Scaled) -> str:
@@ -121,13 +179,6 @@ def _layout() -> Layout:
 
 def _platform() -> LocalPlatform:
     return LocalPlatform(_layout())
-
-
-def _tell(instance: Instance, text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json(asdict(instance))
-    else:
-        console().print(text)
 
 
 @contextmanager

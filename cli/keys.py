@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +16,7 @@ from cli.broker import connected
 from cli.client import GatewayError
 from cli.exits import CommandError, Exit
 from cli.key_replies import Key, Keys, MadeKey
-from cli.moments import duration_of, moment_of, shown
+from cli.moments import duration_of, end_of, shown
 from cli.output import Json, ago, console, messages, plain, print_json, table
 from cli.person import whoever
 from cli.target import gateway
@@ -46,7 +46,7 @@ def create(
     as_json: Json = False,
 ) -> None:
     """Make a key, and show it: this once, as nothing but its fingerprint is kept. Without an end it lasts until it is revoked."""
-    end = _end(lasting, until)
+    end = end_of(lasting, until)
     body = {
         "name": name,
         "scopes": [each.value for each in scope],
@@ -141,14 +141,6 @@ def _say_made(made: MadeKey, *, as_json: bool) -> None:
         "use it as WAGGLE_API_KEY, or in the header `Authorization: Bearer …`:"
     )
     console().print(made.secret)
-
-
-def _end(lasting: str | None, until: str | None) -> datetime | None:
-    if lasting is not None and until is not None:
-        raise CommandError("--for and --until say the same: choose one", code=Exit.USAGE)
-    if until is not None:
-        return moment_of(until, "--until")
-    return None if lasting is None else datetime.now(UTC) + duration_of(lasting, "--for")
 
 
 def _tenant(text: str) -> str:

@@ -28,6 +28,15 @@ def moment_of(text: str, option: str) -> datetime:
         raise CommandError(f"{option}: {text!r} is not a time", hint=hint, code=Exit.USAGE) from error
 
 
+def end_of(lasting: str | None, until: str | None) -> datetime | None:
+    """When it ends by `--for` or `--until`; None where neither is given. Raises `CommandError` for both, and for what is no time."""
+    if lasting is not None and until is not None:
+        raise CommandError("--for and --until say the same: choose one", code=Exit.USAGE)
+    if until is not None:
+        return moment_of(until, "--until")
+    return None if lasting is None else datetime.now(UTC) + duration_of(lasting, "--for")
+
+
 def beginning_of(text: str, option: str, *, end: datetime | None = None) -> datetime:
     """A time, or how long before the end (now) it was. Raises `CommandError` for what is neither."""
     if "-" in text:

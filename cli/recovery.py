@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +11,7 @@ import yaml
 from rich.text import Text
 
 from cli.exits import CommandError, Exit
-from cli.moments import beginning_of, duration_of, moment_of, shown
+from cli.moments import beginning_of, end_of, moment_of, shown
 from cli.output import Json, console, messages, print_json
 from cli.person import whoever
 from cli.recovery_replies import Answered
@@ -104,7 +103,8 @@ def pause(
     as_json: Json = False,
 ) -> None:
     """Have the system act upon nothing until it ends; it still looks, and tells people. Without options: whether it is paused."""
-    if lasting is None and until is None:
+    ends_at = end_of(lasting, until)
+    if ends_at is None:
         if because is not None:
             raise CommandError(
                 "a pause has an end: say how long with --for 2h, or until when with --until 2026-01-31T18:00",
@@ -112,7 +112,6 @@ def pause(
             )
         _say_pause(asyncio.run(_pause()), as_json=as_json)
         return
-    ends_at = _end(lasting, until)
     body = {"reason": because or "no reason given", "ends_at": ends_at.isoformat(), "claimed_by": whoever()}
     before, now = asyncio.run(_pause_until(body))
     _say_pause(now, as_json=as_json)
@@ -136,14 +135,6 @@ def approve(decision: DecisionId, because: Because = "no reason given", as_json:
 def refuse(decision: DecisionId, because: Because = "no reason given", as_json: Json = False) -> None:
     """Say no to a decision that waits for a person. The first answer counts; exit code 1 when it comes too late."""
     _say_answer(asyncio.run(_answer(decision, False, because)), as_json=as_json)
-
-
-def _end(lasting: str | None, until: str | None) -> datetime:
-    if lasting is not None and until is not None:
-        raise CommandError("--for and --until say the same: choose one", code=Exit.USAGE)
-    if until is not None:
-        return moment_of(until, "--until")
-    return datetime.now(UTC) + duration_of(lasting or "", "--for")
 
 
 def _say_pause(found: PauseView, *, as_json: bool) -> None:

@@ -40,10 +40,11 @@ from gateway import (
     url_documents,
 )
 from gateway.access_log import AccessLog
-from gateway.backend import SERVICE, Link, connected
+from gateway.backend import Link, connected
 from gateway.concurrency import InHand
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
+from gateway.heartbeats import SERVICE
 from gateway.identity import OPEN, Door
 from gateway.limits import Limits
 from gateway.openai_api import embeddings, models

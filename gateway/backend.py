@@ -12,8 +12,6 @@ from fastapi import Depends
 from opentelemetry.metrics import Meter
 from starlette.requests import Request
 
-from contracts.backends import LEDGER
-from contracts.health import FACT_CONFIG_REVISION, ProcessState
 from contracts.runtime_config import RuntimeConfig
 from contracts.settings import GatewaySettings
 from gateway import problems
@@ -25,6 +23,7 @@ from gateway.drain import Drain
 from gateway.encoding import Encoders
 from gateway.feed import DocumentFeed
 from gateway.fetching import Fetcher, Permission
+from gateway.heartbeats import SERVICE, Heartbeats
 from gateway.identity import Identity
 from gateway.limits import Limits
 from gateway.notices import Abandoned, DocumentFacts
@@ -37,13 +36,11 @@ from messaging.answers import AnswerReader
 from messaging.audit import AuditLog, AuditTrail
 from messaging.batches import FinishedBatches
 from messaging.broker import Broker
-from messaging.checks import Checks
 from messaging.configuration import ConfigBook, ConfigClerk, ConfigFollower
 from messaging.fleet import FleetView
-from messaging.heartbeats import HeartbeatPublisher
 from messaging.idempotency import IdempotentRequests
 from messaging.ledger import DocumentLedger
-from messaging.ledger_check import NOBODY, LedgerCheck
+from messaging.ledger_check import NOBODY
 from messaging.letterbox import Letterbox
 from messaging.observing import ObserverDesk
 from messaging.queries import Queries
@@ -61,8 +58,6 @@ from messaging.terminals import Terminals
 from messaging.uploads import Uploads
 from observability.outgoing import PublicAddresses
 from observability.telemetry import Telemetry
-
-SERVICE = "gateway"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +128,7 @@ async def connected(
         await backend.facts.start()
         await backend.abandoned.start()
         await backend.fleet.start()
-        heartbeats = _Heartbeats(settings, backend, activity)
+        heartbeats = Heartbeats(settings, broker, backend.ledger, drain=drain, activity=activity)
         follower = ConfigFollower(broker, backend.adjust, tell=heartbeats.tell, meter=telemetry.meter)
         works = (
             backend.feed,
@@ -160,35 +155,6 @@ async def connected(
             await backend.uploads.close()
             await backend.fetcher.close()
             await backend.readmodel.close()
-
-
-class _Heartbeats:
-    """What the gateway tells of itself."""
-
-    def __init__(self, settings: GatewaySettings, backend: Backend, activity: Activity) -> None:
-        checks = Checks()
-        ledger_check = LedgerCheck(backend.broker, backend.ledger, instance=settings.instance)
-        checks.add(LEDGER, ledger_check.look, every_s=settings.probe_interval_s)
-        self._facts: dict[str, str] = {}
-        self._publisher = HeartbeatPublisher(
-            backend.broker,
-            service=SERVICE,
-            settings=settings,
-            activity=activity,
-            checks=checks,
-            state=lambda: ProcessState.DRAINING if backend.drain.begun.is_set() else ProcessState.READY,
-            facts=lambda: self._facts,
-        )
-        self.works = (checks, self._publisher)
-
-    async def last(self) -> None:
-        """That it leaves: who falls silent without a word is taken for dead."""
-        await self._publisher.publish()
-
-    async def tell(self, revision: int) -> None:
-        """By which revision of the configuration it works."""
-        self._facts[FACT_CONFIG_REVISION] = str(revision)
-        await self._publisher.publish()
 
 
 def _fetcher(settings: GatewaySettings, limits: Limits) -> Fetcher:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 import structlog
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from contracts.runtime_config import ConfigRefusedError
 from gateway import problems
-from gateway.backend import Connected
+from gateway.backend import Backend, Connected
 from gateway.config_schemas import (
     ConfigPatch,
     ConfigRollback,
@@ -60,18 +61,7 @@ async def show_config(_: Operates, backend: Connected, if_none_match: IfNoneMatc
 async def change_config(request: Request, identity: Operates, backend: Connected, if_match: IfMatch = None) -> Response:
     """Set some keys and leave the others. Refused whole when a key or value will not do; workers take it over at once."""
     body = await backend.json.read(request, ConfigPatch, at_most=backend.limits.query_bytes)
-
-    async def change(_: Turn) -> Response:
-        changing = backend.config.change(
-            body.values,
-            principal=identity.principal,
-            because=body.because,
-            claimed_by=body.claimed_by,
-            expected=expected_revision(if_match, body.expected_revision),
-        )
-        return await _written(changing, identity, if_match)
-
-    return await once(request, backend, identity, body, change, repeatable=False)
+    return await _revise(request, identity, backend, body, if_match, partial(backend.config.change, body.values))
 
 
 @router.post(
@@ -87,18 +77,7 @@ async def roll_back_config(
     request go back twice.
     """
     body = await backend.json.read(request, ConfigRollback, at_most=backend.limits.query_bytes)
-
-    async def go_back(_: Turn) -> Response:
-        going_back = backend.config.roll_back(
-            body.to,
-            principal=identity.principal,
-            because=body.because,
-            claimed_by=body.claimed_by,
-            expected=expected_revision(if_match, body.expected_revision),
-        )
-        return await _written(going_back, identity, if_match)
-
-    return await once(request, backend, identity, body, go_back, repeatable=False)
+    return await _revise(request, identity, backend, body, if_match, partial(backend.config.roll_back, body.to))
 
 
 @router.get("/revisions", response_model=RevisionList, responses=refusals(409, 503))
@@ -121,6 +100,28 @@ async def show_revision(_: Operates, backend: Connected, number: Number, if_none
     if revision is None:
         raise problems.not_found(f"There is no revision {number}, or it is not kept any more.")
     return conditional(_json(RevisionView.of(revision)), revision_tag(number), if_none_match)
+
+
+async def _revise(
+    request: Request,
+    identity: Identity,
+    backend: Backend,
+    body: ConfigPatch | ConfigRollback,
+    if_match: str | None,
+    write: Callable[..., Awaitable[Written]],
+) -> Response:
+    """A new revision, written once however often it is asked for under one idempotency key."""
+
+    async def revise(_: Turn) -> Response:
+        writing = write(
+            principal=identity.principal,
+            because=body.because,
+            claimed_by=body.claimed_by,
+            expected=expected_revision(if_match, body.expected_revision),
+        )
+        return await _written(writing, identity, if_match)
+
+    return await once(request, backend, identity, body, revise, repeatable=False)
 
 
 async def _written(writing: Awaitable[Written], identity: Identity, if_match: str | None) -> Response:

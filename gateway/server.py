@@ -17,8 +17,8 @@ from contracts.gateway_settings import Auth
 from contracts.settings import GatewaySettings
 from contracts.settings_source import ConfigurationError
 from gateway.app import create_app
-from gateway.backend import SERVICE
 from gateway.drain import Drain
+from gateway.heartbeats import SERVICE
 from gateway.protocol import BoundedHttpProtocol
 from messaging.self_measurement import process_telemetry
 from messaging.stack_dumps import answer_dump_signal, stack_file

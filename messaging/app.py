@@ -19,11 +19,12 @@ from messaging.deadlines import budget_deadline
 from messaging.delivery import Delivery, M
 from messaging.gathering import BatchItem
 from messaging.middlewares.deadline import DeadlineOf
+from messaging.parts import Parts
 from messaging.pipeline import Handling
 from messaging.probes import TIMEOUT_S as PROBE_TIMEOUT_S
 from messaging.probes import Probe
 from messaging.retries import RetryDelays
-from messaging.running import Parts, Running
+from messaging.running import Running
 
 DEFAULT_TIME_LIMIT_S = 900.0
 """How long a handler may take before it is cancelled and its message is tried again."""

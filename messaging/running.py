@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Coroutine
 from typing import Any, TypeVar
 
 import nats.errors
 import nats.js.errors
 import structlog
 
-from contracts import topology
 from contracts.errors import PermanentError, WaggleError
 from contracts.health import EXIT_CONFIGURATION, HEARTBEAT_INTERVAL_S, ProcessState
 from contracts.metrics import METRICS_INTERVAL_S
-from contracts.settings import ProcessSettings
 from contracts.settings_source import ConfigurationError
-from messaging.activity import Activity
 from messaging.attempts import Attempts
 from messaging.binding import Binding
 from messaging.breaker import Breaker, Probing
-from messaging.breakers import Breakers
 from messaging.broker import Broker
 from messaging.carrier import Carrier
-from messaging.checks import Checks
 from messaging.control import ControlOffice, WorkerDuties
-from messaging.control.duties import Forget, Reread
 from messaging.errors import BrokerUnavailableError
 from messaging.heartbeats import HeartbeatPublisher
+from messaging.parts import Hook, Parts
 from messaging.pipeline import SETTLING_S, Pipeline, middlewares
 from messaging.progress import LOOK_S, UNLIMITED_S, Progress, Waiting
 from messaging.provisioning import ensure_consumer
@@ -55,35 +49,9 @@ HAND_BACK_S = 5.0
 
 EXIT_FAILED = 1
 
-Hook = Callable[[], Awaitable[None]]
 T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(kw_only=True)
-class Parts:
-    """What a worker consists of, as declared, and what it comes to while it runs."""
-
-    settings: ProcessSettings
-    service: str
-    table: topology.Topology
-    restores: bool = False
-    bindings: list[Binding] = field(default_factory=list)
-    startup: list[Hook] = field(default_factory=list)
-    shutdown: list[Hook] = field(default_factory=list)
-    background: list[tuple[str, Hook]] = field(default_factory=list)
-    checks: Checks = field(default_factory=Checks)
-    breakers: Breakers = field(default_factory=Breakers)
-    activity: Activity = field(default_factory=Activity)
-    facts: dict[str, str] = field(default_factory=dict)
-    beat: Hook | None = None
-    caches: list[Forget] = field(default_factory=list)
-    rereads: list[Reread] = field(default_factory=list)
-    broker: Broker | None = None
-    telemetry: Telemetry | None = None
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Running:

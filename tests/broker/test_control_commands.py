@@ -98,6 +98,32 @@ async def test_a_worker_is_paused_while_messages_flow_and_goes_on(
     assert await process.ends() == 0
 
 
+async def test_all_of_a_service_are_ordered_at_once(
+    waggle: Command, nats_server: NatsServer, data: Path, process: Running
+) -> None:
+    environment = {
+        "WAGGLE_NATS_URL": nats_server.url,
+        "WAGGLE_DATA_DIR": str(data),
+        "WAGGLE_INSTANCE": "tested-2",
+        HANDLER_VARIABLE: "0.005",
+    }
+    async with started("tests.support.worker_process", **environment) as second:
+        await second.says("ready")
+        drained = await waggle("drain", "tested")
+        assert (drained.code, drained.out.splitlines()) == (
+            0,
+            [
+                f"tested-{n} (tested) is paused: it takes nothing more from purge, and has nothing in hand."
+                for n in (1, 2)
+            ],
+        )
+        resumed = await waggle("resume", "tested", "--json")
+        assert {(each["instance"], each["outcome"]) for each in resumed.json["items"]} == {
+            ("tested-1", "done"),
+            ("tested-2", "done"),
+        }
+
+
 async def test_the_stacks_of_a_worker_are_shown_and_kept_also_when_its_loop_hangs(
     waggle: Command, process: Running, data: Path
 ) -> None:

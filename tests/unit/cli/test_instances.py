@@ -63,6 +63,27 @@ def test_a_restart_is_told_with_the_new_process(site: LocalSite, ready: None, wa
     assert told["pid"] == pids(site)["embed-1"] != before
 
 
+def test_a_service_is_restarted_one_after_another_stopped_and_started(
+    site: LocalSite, ready: None, waggle: Callable[..., Ran]
+) -> None:
+    waggle("scale", "embed", "2")
+    before = pids(site)
+
+    assert (
+        waggle("restart", "embed").out == "embed-1 was restarted and is ready.\nembed-2 was restarted and is ready.\n"
+    )
+    assert not set(before.values()) & {pids(site)["embed-1"], pids(site)["embed-2"]}
+
+    stopped = waggle("stop", "embed", "--json").json["items"]
+    assert [(each["instance"], each["state"]) for each in stopped] == [("embed-2", "stopped"), ("embed-1", "stopped")]
+    assert waggle("stop", "embed").out == "No embed runs.\n"
+    assert waggle("restart", "embed").out == "No embed runs: `waggle start embed` has one run.\n"
+    assert waggle("start", "embed").out == "embed-1 is ready.\n"
+    assert waggle("start", "embed").out == "embed runs. `waggle scale embed N` has more of it run.\n"
+    assert waggle("start", "embed", "--json").json == {"items": []}
+    assert [name for name, pid in pids(site).items() if pid] == ["embed-1", "keeper-1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -71,6 +92,7 @@ def test_a_restart_is_told_with_the_new_process(site: LocalSite, ready: None, wa
         (("restart", "nats"), "is the broker"),
         (("scale", "embed", "9"), "1 to 3, not 9. To have room for more, set WAGGLE_MAX_REPLICAS"),
         (("stop", "keeper-1"), "waggle restart keeper-1"),
+        (("stop", "keeper"), "waggle restart keeper-1"),
     ],
 )
 def test_refusals_say_what_to_do_and_end_as_wrong_usage(
