@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ENGINES := $(VENV)/.engines
 # Tests mostly wait: for brokers, heartbeats, elections. Those that share what is slow to make stay together (tests/conftest.py), and
 # come in the order of their folders: what takes long first, so that no process is left with it at the end.
-TEST_PROCESSES ?= 4
+TEST_PROCESSES ?= 5
 
 # Trust what the system trusts, where it has a list: a network with a certificate authority of its own then just works.
 export UV_SYSTEM_CERTS ?= $(if $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt),true,false)
