@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -84,6 +84,9 @@ class Client:
         answer: dict[str, Any] = json.loads(data)
         return answer
 
+    def close(self) -> None:
+        self._connection.close()
+
     def fleet(self) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = self.call("GET", "/v1/fleet")["items"]
         return items
@@ -93,10 +96,10 @@ def submit(url: str, texts: Iterable[Text], *, connections: int = 4, key: str | 
     """Hand in all texts over a few connections."""
 
     def send(share: Sequence[Text]) -> None:
-        client = Client(url, key=key)
-        for text in share:
-            body = {"name": text.name, "text": text.text, "document_id": text.document_id}
-            client.call("POST", "/v1/documents", body)
+        with closing(Client(url, key=key)) as client:
+            for text in share:
+                body = {"name": text.name, "text": text.text, "document_id": text.document_id}
+                client.call("POST", "/v1/documents", body)
 
     every = list(texts)
     with ThreadPoolExecutor(connections) as pool:
@@ -105,9 +108,10 @@ def submit(url: str, texts: Iterable[Text], *, connections: int = 4, key: str | 
 
 def wait_ready(url: str, document_ids: Iterable[str], *, key: str | None = None) -> None:
     """Return when every document is ready. Raises `RuntimeError` when one failed, or after `READY_TIMEOUT_S`."""
-    client, deadline = Client(url, key=key), time.monotonic() + READY_TIMEOUT_S
-    for document_id in reversed(list(document_ids)):  # the last one first: mostly all are ready then
-        while (state := client.call("GET", f"/v1/documents/{document_id}")["state"]) != "ready":
-            if state == "failed" or time.monotonic() > deadline:
-                raise RuntimeError(f"document {document_id} is {state}")
-            time.sleep(POLL_S)
+    deadline = time.monotonic() + READY_TIMEOUT_S
+    with closing(Client(url, key=key)) as client:
+        for document_id in reversed(list(document_ids)):  # the last one first: mostly all are ready then
+            while (state := client.call("GET", f"/v1/documents/{document_id}")["state"]) != "ready":
+                if state == "failed" or time.monotonic() > deadline:
+                    raise RuntimeError(f"document {document_id} is {state}")
+                time.sleep(POLL_S)

@@ -134,7 +134,7 @@ async def _read(http: httpx.AsyncClient, query_id: str, began: asyncio.Event) ->
 
 async def _overload(nats_url: str, folder: Path) -> list[Figure]:
     """Five times as many questions as the stage can do, where none may wait long."""
-    settings = DEVELOPMENT | {"WAGGLE_MAX_WAIT_S": "0.05"}
+    settings = DEVELOPMENT | {"WAGGLE_MAX_WAIT_S": "0.02"}
     with gateway(nats_url, folder, settings) as running:
         async with answering(nats_url, takes_s=TAKES_S, at_once=AT_ONCE), _plenty(running) as http:
             unloaded = Outcomes()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Final
 
@@ -10,19 +10,27 @@ from gateway.capacity import Reading
 
 FIRST: Final = 8
 LEAST: Final = 1.0
-GROWTH: Final = 0.1
-"""Of its size, from one reading to the next, while nothing waits and all of it is used; at first it doubles instead."""
+DOUBLING: Final = 1.0
+CAREFUL: Final = 0.005
+"""By so much of its size it grows from one reading to the next, at first and after it was too large, ..."""
+HASTE: Final = 1.1
+"""... and by so many times more at each reading that finds it too small still."""
+READINGS: Final = 10
+"""What a stage had in hand at one of the last so many readings it can have in hand."""
 
 
 class Window:
-    """It grows while it is full and nothing waits at the stage, and shrinks by what waits longer than it may."""
+    """It grows while it is full and nothing waits at the stage, and shrinks by what waits longer than it may, but not below what the
+    workers have in hand: a question that was looked at on its way to a free worker does not wait.
+    """
 
     def __init__(self, *, max_wait_s: float) -> None:
         self.max_wait_s = max_wait_s
         self._size = float(FIRST)
         self._inside: Counter[str] = Counter()
         self._was_full = False
-        self._was_too_large = False
+        self._growth = DOUBLING
+        self._in_flight: deque[int] = deque(maxlen=READINGS)
 
     @property
     def size(self) -> int:
@@ -50,12 +58,13 @@ class Window:
 
     def observe(self, reading: Reading, rate: float | None) -> None:
         """Take a reading of the stage, which is that of all gateways: each gives way by its part of what is too much."""
-        may_wait = max(1.0, self.max_wait_s * (rate or 0.0))
-        too_many, inside = reading.waiting - may_wait, self._inside.total()
+        self._in_flight.append(reading.in_flight)
+        too_many, inside = reading.waiting - self.max_wait_s * (rate or 0.0), self._inside.total()
         if too_many > 0:
             part = min(1.0, inside / reading.backlog)
-            self._was_too_large = True
-            self._size = max(LEAST, min(self._size, inside) - too_many * part)
+            self._growth = CAREFUL
+            self._size = max(LEAST, part * max(self._in_flight), min(self._size, inside) - part * too_many)
         elif reading.waiting == 0 and self._was_full:
-            self._size *= 1 + GROWTH if self._was_too_large else 2
+            self._size *= 1 + self._growth
+            self._growth = min(DOUBLING, HASTE * self._growth)
         self._was_full = False

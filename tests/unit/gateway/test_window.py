@@ -67,8 +67,57 @@ def test_it_settles_at_what_is_in_hand_and_what_may_wait() -> None:
         sizes.append(window.size)
         emptied(window, inside)
 
-    assert set(sizes[5:]) <= {3, 4}
-    assert sizes[5:].count(3) >= sizes[5:].count(4)
+    assert set(sizes[5:]) == {3}
+
+
+def test_where_none_may_wait_it_is_what_is_in_hand_but_for_a_try_now_and_then() -> None:
+    window = Window(max_wait_s=0.02)
+    sizes = []
+    for _ in range(100):
+        inside = filled(window)
+        in_flight = min(2, window.size)
+        window.observe(reading(window.size - in_flight, in_flight=in_flight), rate=20)
+        sizes.append(window.size)
+        emptied(window, inside)
+
+    assert set(sizes[5:]) == {2, 3}
+    assert 0 < sizes[5:].count(3) <= 5
+
+
+def test_it_does_not_give_up_what_the_workers_can_have_in_hand() -> None:
+    """In the moment of a reading one of two workers was done, and its next question on the way."""
+    window = Window(max_wait_s=0.02)
+    for waiting, in_flight in ((6, 2), (0, 2), (1, 1)):
+        inside = filled(window)
+        window.observe(reading(waiting, in_flight=in_flight), rate=20)
+        emptied(window, inside)
+
+    assert window.size == 2
+
+
+def test_workers_that_are_gone_have_nothing_in_hand_any_more() -> None:
+    window = Window(max_wait_s=0.02)
+    for in_flight in (4, *[1] * 20):
+        inside = filled(window)
+        window.observe(reading(max(0, inside - in_flight), in_flight=in_flight), rate=20)
+        emptied(window, inside)
+
+    assert window.size == 1
+
+
+def test_it_grows_ever_faster_where_there_is_much_more_room() -> None:
+    """From one worker to eight: known after some twenty seconds of readings twice a second."""
+    window = Window(max_wait_s=0.02)
+    filled(window)
+    window.observe(reading(7, in_flight=1), rate=10)
+    emptied(window, FIRST)
+    assert window.size == 1
+    for _ in range(45):
+        inside = filled(window)
+        window.observe(reading(0, in_flight=inside), rate=80)
+        emptied(window, inside)
+
+    assert window.size >= 8
 
 
 def test_of_what_other_gateways_have_there_it_takes_its_part() -> None:
