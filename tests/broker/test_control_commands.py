@@ -39,14 +39,18 @@ def waggle(nats_server: NatsServer, data: Path) -> Command:
     return Command(environment={"WAGGLE_NATS_URL": nats_server.url, "WAGGLE_DATA_DIR": str(data), "LOGNAME": "ada"})
 
 
-@pytest.fixture
-async def process(broker: Broker, nats_server: NatsServer, data: Path) -> AsyncIterator[Running]:
-    environment = {
+def worker_environment(nats_server: NatsServer, data: Path, instance: str, *, takes_s: float) -> dict[str, str]:
+    return {
         "WAGGLE_NATS_URL": nats_server.url,
         "WAGGLE_DATA_DIR": str(data),
-        "WAGGLE_INSTANCE": "tested-1",
-        HANDLER_VARIABLE: "0.005",
+        "WAGGLE_INSTANCE": instance,
+        HANDLER_VARIABLE: str(takes_s),
     }
+
+
+@pytest.fixture
+async def process(broker: Broker, nats_server: NatsServer, data: Path) -> AsyncIterator[Running]:
+    environment = worker_environment(nats_server, data, "tested-1", takes_s=0.005)
     async with started("tests.support.worker_process", **environment) as process:
         await process.says("ready")
         yield process
@@ -101,12 +105,7 @@ async def test_a_worker_is_paused_while_messages_flow_and_goes_on(
 async def test_all_of_a_service_are_ordered_at_once(
     waggle: Command, nats_server: NatsServer, data: Path, process: Running
 ) -> None:
-    environment = {
-        "WAGGLE_NATS_URL": nats_server.url,
-        "WAGGLE_DATA_DIR": str(data),
-        "WAGGLE_INSTANCE": "tested-2",
-        HANDLER_VARIABLE: "0.005",
-    }
+    environment = worker_environment(nats_server, data, "tested-2", takes_s=0.005)
     async with started("tests.support.worker_process", **environment) as second:
         await second.says("ready")
         drained = await waggle("drain", "tested")
@@ -148,12 +147,7 @@ async def test_the_stacks_of_a_worker_are_shown_and_kept_also_when_its_loop_hang
 async def test_an_order_that_is_not_carried_out_ends_with_a_reason(
     broker: Broker, nats_server: NatsServer, waggle: Command, data: Path
 ) -> None:
-    environment = {
-        "WAGGLE_NATS_URL": nats_server.url,
-        "WAGGLE_DATA_DIR": str(data),
-        "WAGGLE_INSTANCE": "tested-1",
-        HANDLER_VARIABLE: "3600",
-    }
+    environment = worker_environment(nats_server, data, "tested-1", takes_s=3600)
     async with started("tests.support.worker_process", **environment) as process:
         await process.says("ready")
         await send(broker, "a")

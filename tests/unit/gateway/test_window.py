@@ -56,32 +56,28 @@ def test_it_shrinks_by_what_waits_too_long() -> None:
     assert not window.has_room
 
 
-def test_it_settles_at_what_is_in_hand_and_what_may_wait() -> None:
-    """A stage of two workers that do ten a second: beside what they have in hand one may wait."""
-    window = Window(max_wait_s=0.1)
-    sizes = []
-    for _ in range(60):
+def sizes_at(stage_rate: float, *, max_wait_s: float, readings: int) -> list[int]:
+    """Of a window that is always full, before two workers."""
+    window, sizes = Window(max_wait_s=max_wait_s), []
+    for _ in range(readings):
         inside = filled(window)
         in_flight = min(2, window.size)
-        window.observe(reading(window.size - in_flight, in_flight=in_flight), rate=10)
+        window.observe(reading(window.size - in_flight, in_flight=in_flight), rate=stage_rate)
         sizes.append(window.size)
         emptied(window, inside)
+    return sizes
 
-    assert set(sizes[5:]) == {3}
+
+def test_it_settles_at_what_is_in_hand_and_what_may_wait() -> None:
+    """At ten a second one may wait for a tenth of a second."""
+    assert set(sizes_at(10, max_wait_s=0.1, readings=60)[5:]) == {3}
 
 
 def test_where_none_may_wait_it_is_what_is_in_hand_but_for_a_try_now_and_then() -> None:
-    window = Window(max_wait_s=0.02)
-    sizes = []
-    for _ in range(100):
-        inside = filled(window)
-        in_flight = min(2, window.size)
-        window.observe(reading(window.size - in_flight, in_flight=in_flight), rate=20)
-        sizes.append(window.size)
-        emptied(window, inside)
+    sizes = sizes_at(20, max_wait_s=0.02, readings=100)[5:]
 
-    assert set(sizes[5:]) == {2, 3}
-    assert 0 < sizes[5:].count(3) <= 5
+    assert set(sizes) == {2, 3}
+    assert 0 < sizes.count(3) <= 5
 
 
 def test_it_does_not_give_up_what_the_workers_can_have_in_hand() -> None:
