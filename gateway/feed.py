@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -23,7 +24,16 @@ class DocumentFeed:
         self._ledger = ledger
         self._model = model
         self._revision = 0
+        self._advanced = asyncio.Condition()
         self.caught_up = asyncio.Event()
+
+    async def sync(self, within_s: float) -> None:
+        """Wait until what is in the ledger now is in the read model, or as long as that."""
+        with suppress(TimeoutError, TransientError):
+            async with asyncio.timeout(within_s):
+                revision = await self._ledger.revision()
+                async with self._advanced:
+                    await self._advanced.wait_for(lambda: self._revision >= revision)
 
     async def run(self) -> None:
         """Runs until cancelled."""
@@ -57,6 +67,8 @@ class DocumentFeed:
             await self._model.apply(batch)
             self._revision = batch[-1].revision
             self._note(target)
+            async with self._advanced:
+                self._advanced.notify_all()
 
     def _note(self, target: int) -> None:
         if self._revision >= target:

@@ -193,17 +193,15 @@ async def _submit(
     document_id: str | None,
 ) -> Accepted:
     await backend.admission.document(identity.tenant)
-    async with backend.quotas.entering(
-        identity.tenant, document_id, at_most=backend.limits.upload_max_bytes
-    ) as max_bytes:
+    async with backend.quotas.entering(identity.tenant, document_id, at_most=backend.limits.upload_max_bytes) as room:
         submitted = await backend.submissions.submit(
             tenant=identity.tenant,
             principal=identity.principal,
             document_id=document_id,
             name=name,
             metadata=metadata,
-            content=content,
-            max_bytes=max_bytes,
+            content=room.within(content),
+            max_bytes=room.max_bytes,
         )
     return Accepted.of(submitted.record, name=name, unchanged=submitted.unchanged)
 

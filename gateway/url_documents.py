@@ -15,6 +15,7 @@ from gateway.fetching import Fetched, FetchError
 from gateway.idempotency import once
 from gateway.identity import Identity, Ingests
 from gateway.openapi import idempotent, json_body, refusals
+from gateway.quotas import Room
 from gateway.schemas import Accepted, DocumentUrl
 from messaging import generations
 from messaging.uploads import UploadTooLargeError
@@ -65,13 +66,13 @@ class _Submission:
         async with (
             self._backend.quotas.entering(
                 self._identity.tenant, self._document_id, at_most=self._backend.limits.upload_max_bytes
-            ) as max_bytes,
+            ) as room,
             self._backend.fetcher.fetch(
-                self._url, max_bytes=max_bytes, known=known.source if known else None
+                self._url, max_bytes=room.max_bytes, known=known.source if known else None
             ) as fetched,
         ):
             if fetched.content is not None:
-                return await self._submit(fetched, max_bytes)
+                return await self._submit(fetched, room)
         assert record is not None
         return await self._unchanged(record)
 
@@ -83,7 +84,7 @@ class _Submission:
         same = latest.metadata == self._given.metadata and self._given.name in (None, latest.name)
         return latest if same else None
 
-    async def _submit(self, fetched: Fetched, max_bytes: int) -> Accepted:
+    async def _submit(self, fetched: Fetched, room: Room) -> Accepted:
         assert fetched.content is not None
         name = self._given.name or fetched.name
         submitted = await self._backend.submissions.submit(
@@ -93,8 +94,8 @@ class _Submission:
             name=name,
             metadata=self._given.metadata,
             source=fetched.source,
-            content=fetched.content,
-            max_bytes=max_bytes,
+            content=room.within(fetched.content),
+            max_bytes=room.max_bytes,
         )
         return Accepted.of(submitted.record, name=name, unchanged=submitted.unchanged)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -114,6 +115,37 @@ async def test_no_more_bytes_than_agreed_however_they_come(broker: Broker, gatew
     assert await submit(gateway, headers, "four", "x" * 40) == 202
     await has(gateway, admin, 2)
     assert await submit(gateway, headers, "five", "x") == 403
+
+
+async def test_what_comes_in_at_one_moment_does_not_go_beyond_a_quota_together(
+    broker: Broker, gateway: Gateway, admin
+) -> None:
+    headers = await key(broker, gateway, Scope.INGEST)
+    await agree(gateway, admin, max_bytes=1000)
+
+    async def is_known() -> bool:
+        return await submit(gateway, headers, "large", "x" * 1001) == 403
+
+    await until(is_known)
+    await gateway.http.delete("/v1/documents/large", headers=headers)
+    await has(gateway, admin, 0)
+    both_are_on_their_way = asyncio.Barrier(2)
+
+    async def form(name: str) -> AsyncIterator[bytes]:
+        yield f'--b\r\nContent-Disposition: form-data; name="files"; filename="{name}.txt"\r\n\r\n'.encode()
+        yield name.encode() * 300
+        await both_are_on_their_way.wait()
+        yield name.encode() * 300
+        yield b"\r\n--b--\r\n"
+
+    boundary = headers | {"Content-Type": "multipart/form-data; boundary=b"}
+    responses = await asyncio.gather(
+        *(gateway.http.post("/v1/documents", headers=boundary, content=form(name)) for name in ("a", "b"))
+    )
+
+    assert sorted(response.status_code for response in responses) == [202, 403]
+    await has(gateway, admin, 1)
+    assert await submit(gateway, headers, "rest", "x" * 400) == 202
 
 
 async def test_of_an_upload_what_fits_is_accepted_and_the_rest_named(broker: Broker, gateway: Gateway, admin) -> None:
