@@ -41,7 +41,7 @@ from gateway import (
 )
 from gateway.access_log import AccessLog
 from gateway.backend import Link, connected
-from gateway.concurrency import InHand
+from gateway.concurrency import InHand, Shares
 from gateway.drain import Drain
 from gateway.guards import LoopbackGuard, PlainContent
 from gateway.heartbeats import SERVICE
@@ -135,6 +135,7 @@ def create_app(
             Middleware(Turnstile, rates=rates, before_door=True),
             Middleware(Door, porter=attendant.link if keyed else None),
             Middleware(Turnstile, rates=rates, before_door=False),
+            *([Middleware(Shares, at_most=settings.max_requests)] if keyed else []),
         ],
     )
     app.state.link = attendant.link

@@ -1,13 +1,17 @@
-"""HTTP/1.1 connections that cannot be held open for nothing: uvicorn's protocol with bounds on request heads.
+"""HTTP/1.1 connections that cannot be held open for nothing: uvicorn's protocol with bounds on request heads and on readers.
 
 Uvicorn itself bounds neither the size of a request head nor the time it takes, nor how long the rest of a refused body
-may go on arriving.
+may go on arriving, nor how long a response may wait for a reader that does not read.
 """
 
 from __future__ import annotations
 
+import array
 import asyncio
+import contextlib
+import fcntl
 import json
+import termios
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -15,6 +19,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 HEAD_MAX_BYTES = 32 * 1024
 HEAD_TIMEOUT_S = 30.0
 """How long a connection without a request in hand may take to bring the head of the next one."""
+SEND_TIMEOUT_S = 30.0
+SEND_PROGRESS_BYTES = 4 * 1024
+"""So much of what waits to be sent a reader has to take in each `SEND_TIMEOUT_S`."""
 
 
 class HeadTooLargeError(Exception):
@@ -22,10 +29,13 @@ class HeadTooLargeError(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """Closes connections whose next request head is too large or too slow, and answers unreadable ones by a problem."""
+    """Closes connections whose next request head is too large or too slow, and answers unreadable ones by a problem. Cuts readers
+    off that do not read while more waits to be sent than may; whoever answers them is told that the client is gone.
+    """
 
     head_max_bytes = HEAD_MAX_BYTES
     head_timeout_s = HEAD_TIMEOUT_S
+    send_timeout_s = SEND_TIMEOUT_S
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -33,6 +43,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -40,7 +51,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_reader()
+
+    def resume_writing(self) -> None:
+        self._stop_watching()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -96,8 +116,31 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle
         idle = cycle is None or cycle.response_complete
-        if idle and not self.transport.is_closing():
+        if idle and self.transport.get_write_buffer_size():
+            self.transport.abort()  # closing would wait until it is read
+        elif idle and not self.transport.is_closing():
             self.transport.close()
+
+    def _watch_reader(self) -> None:
+        self._send_timer = self.loop.call_later(self.send_timeout_s, self._judge_reader, self._untaken())
+
+    def _judge_reader(self, before: int) -> None:
+        if self._untaken() > before - SEND_PROGRESS_BYTES:
+            self.transport.abort()
+        else:
+            self._watch_reader()
+
+    def _untaken(self) -> int:
+        """Bytes that wait to be sent, here and in the kernel, which asks for more only when it has got rid of a megabyte."""
+        in_kernel = array.array("i", [0])
+        with contextlib.suppress(OSError, AttributeError):
+            fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, in_kernel)
+        return self.transport.get_write_buffer_size() + in_kernel[0]
+
+    def _stop_watching(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _refuse(self, status: int, title: str, code: str, detail: str) -> None:
         document = {
