@@ -151,6 +151,7 @@ async def _overload(nats_url: str, folder: Path) -> list[Figure]:
             bar="<= 1.5",
         ),
         Figure(name="door_overload_refused_p95", value=percentile(outcomes.refused_ms, 0.95), unit="ms", bar="<= 20"),
+        Figure(name="door_overload_refused_p99", value=percentile(outcomes.refused_ms, 0.99), unit="ms", bar="<= 20"),
         against(
             "door_overload_accepted_rate",
             len(outcomes.answered_ms) / (OVERLOAD_S - SETTLE_S),
