@@ -25,7 +25,7 @@ demo: $(INSTALLED) ## The whole stack: ingest the sample documents, ask in two l
 
 test: $(ENGINES) ## Every test
 	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not alone"
-	$(BIN)/pytest -m alone
+	$(BIN)/pytest -m alone $$(grep -rl 'mark\.alone' tests --include='test_*.py')
 
 check: $(INSTALLED) ## Lint, types, layers, spelling
 	$(BIN)/ruff check .
