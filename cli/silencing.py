@@ -22,6 +22,7 @@ from contracts.alert_views import ActiveState, AlertView
 from contracts.identifiers import new_id
 from observability.notifications.matchers import Matchers
 
+REPAIRED = frozenset({"service", "component", "instance", "host", "consumer"})
 OPEN_STATES = (ActiveState.PENDING, ActiveState.FIRING)
 
 MatcherTexts = Annotated[
@@ -55,6 +56,10 @@ def silence(
         messages().print("Nothing was silenced.", style="dim")
     else:
         console().print(f"Silenced until {shown(made.ends_at)}. To end it before: waggle alerts unsilence {made.id}")
+        if _is_maintenance(plan):
+            console().print(
+                "Until then the system repairs nothing of what it names: it takes somebody to be at work there."
+            )
 
 
 def silences(
@@ -118,6 +123,12 @@ def _say_muted(plan: _Plan, muted: list[AlertView] | None) -> None:
     else:
         console().print(f"{meant} mutes {counted(len(muted), 'alert')} of now:")
         console().print(alerts_table(muted))
+
+
+def _is_maintenance(plan: _Plan) -> bool:
+    """Whether it may hold back repairs (`observability.recovery.safeguards.maintenance`)."""
+    named = {condition.name for condition in Matchers.parse(plan.matchers).conditions}
+    return "alertname" not in named and not named.isdisjoint(REPAIRED)
 
 
 def matchers_of(matchers: list[str]) -> list[str]:

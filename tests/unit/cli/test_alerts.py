@@ -147,6 +147,7 @@ def test_a_silence_says_what_it_mutes(observed: ObservedGateway, waggle: Waggle)
     )
     assert "mutes 1 alert of now" in ran.out
     assert "waggle alerts unsilence s1" in ran.out
+    assert "repairs nothing" not in ran.out  # it is of one alert
     (made,) = observed.silences.values()
     assert made["matchers"] == ['alertname="InstanceDead"', 'service=~"embed|ingest"']
     assert made["comment"] == "disks"
@@ -158,6 +159,13 @@ def test_a_silence_says_what_it_mutes(observed: ObservedGateway, waggle: Waggle)
     ran = waggle("alerts", "unsilence", "s1", "../rules")
     assert (ran.code, "✓ s1  ended" in ran.out, "✗ ../rules  There is no silence" in ran.out) == (1, True, True)
     assert waggle("alerts", "silences").out == "No silences.\n"
+
+
+def test_a_silence_of_a_part_of_the_fleet_says_that_it_is_not_repaired(
+    observed: ObservedGateway, waggle: Waggle
+) -> None:
+    assert "repairs nothing of what it names" in waggle("alerts", "silence", "service=embed", "--for", "2h").out
+    assert "repairs nothing" not in waggle("alerts", "silence", "severity=info", "--for", "2h").out
 
 
 def test_a_silence_is_made_for_maintenance_tried_out_and_made_without_an_observer(
