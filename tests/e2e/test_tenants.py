@@ -56,7 +56,7 @@ KEPT = {
 @pytest.fixture
 def waggle(tmp_path: Path) -> Iterator[Waggle]:
     """With a cache that all workers share, an observer that tells of the fleet, and programs of acme at its broker."""
-    stack = Waggle(data_dir=tmp_path / "data", settings={**LIGHT, "WAGGLE_CACHE": "nats"})
+    stack = Waggle(data_dir=tmp_path / "data", settings={**LIGHT, "WAGGLE_CACHE": "nats", "WAGGLE_OBSERVER_PORT": "0"})
     stack("nats", "config", "--tenant", "acme")
     stack.up("--replicas", "observer=1")
     yield stack
