@@ -1,6 +1,6 @@
 """Two tenants of one stack: one asks for the other's exact words, every way there is, and is told nothing of them.
 
-`WAGGLE_TEST_QUESTIONS=10000` asks so many questions instead of 300.
+`WAGGLE_TEST_QUESTIONS=10000` asks so many questions instead of 300; 140 are every sentence in every way, and fewer are too few.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def test_nobody_is_told_what_is_another_tenants(waggle: Waggle, rival: Tenant, a
         assert not [secret for secret in rival.secrets if secret in told], (way.__name__, sentence, told)
         if "honey store" in told:
             found_its_own.add(way)
-    assert found_its_own == set(WAYS)  # each has asked in earnest
+    assert [way.__name__ for way in WAYS if way not in found_its_own] == []  # each has asked in earnest
 
     for sentence in rival.sentences.values():
         assert sentence in searched(rival, sentence)
