@@ -55,9 +55,11 @@ def token(key: Any = RSA, algorithm: str = "RS256", kid: str | None = "rsa", **c
 
 
 def write(file: Path, *keys: dict[str, Any]) -> None:
-    """Without keys: there is no such file."""
+    """At one stroke, whoever reads it meanwhile. Without keys: there is no such file."""
     if keys:
-        file.write_text(json.dumps({"keys": keys}), encoding="utf-8")
+        written = file.with_suffix(".new")
+        written.write_text(json.dumps({"keys": keys}), encoding="utf-8")
+        written.replace(file)
     else:
         file.unlink()
 

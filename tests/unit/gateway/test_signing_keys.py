@@ -132,7 +132,7 @@ async def _is_gone(keys: SigningKeys, key_id: str) -> bool:
 async def test_after_a_reading_that_failed_they_are_read_again_soon(known: bool) -> None:
     """Also where some are known: one that was withdrawn meanwhile must not go on for another ten minutes."""
     replies = [*([PUBLIC] if known else []), None, [jwk(RSAAlgorithm, OTHER_RSA, kid="new")]]
-    given = []
+    given: list[object] = []
 
     def handle(_: httpx.Request) -> httpx.Response:
         given.append(replies[len(given)])
