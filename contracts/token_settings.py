@@ -51,7 +51,11 @@ class TokenSettings(Settings):
     )
     jwt_audience: str = Field(default="waggle", description="Audience that tokens name.", examples=["waggle"])
     jwt_leeway_s: float = Field(
-        default=30.0, ge=0, le=300, description="How far the clock of an issuer may be off, in seconds.", examples=[30]
+        default=30.0,
+        ge=0,
+        le=60,
+        description="How far the clock of an issuer may be off, in seconds; 60 at most.",
+        examples=[30],
     )
     jwt_tenant_claim: str = Field(
         default="tenant", min_length=1, description="Claim that names the tenant.", examples=["org_id"]

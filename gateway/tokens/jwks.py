@@ -16,7 +16,8 @@ from jwt import PyJWK
 AGAIN_S: Final = 600.0
 """How often they are read."""
 UNKNOWN_S: Final = 30.0
-"""How often at most for a key that is not known: whoever makes up names of keys has nothing fetched for each."""
+"""How often at most for a key that is not known: whoever makes up names of keys has nothing fetched for each. And how often
+after a reading that failed."""
 TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 256 * 1024
 MOST_KEYS: Final = 100
@@ -59,11 +60,11 @@ class SigningKeys:
         self._reading = asyncio.Lock()
 
     async def run(self) -> None:
-        """Read them again and again until cancelled."""
+        """Read them again and again until cancelled; sooner after a reading that failed, for one may have been withdrawn."""
         while True:
             async with self._reading:
-                await self._read()
-            await asyncio.sleep(self._again_s if self._known else self._unknown_s)
+                read = await self._read()
+            await asyncio.sleep(self._again_s if read else self._unknown_s)
 
     async def find(self, key_id: str) -> PyJWK | None:
         """The key of that id. For one that is not known they are read once more, unless that was just done.
@@ -82,14 +83,15 @@ class SigningKeys:
     def _is_due(self) -> bool:
         return self._tried_at is None or self._now() - self._tried_at >= self._unknown_s
 
-    async def _read(self) -> None:
+    async def _read(self) -> bool:
         self._tried_at = self._now()
         try:
             self._keys = keys_of(await self._text())
         except JwksFailedError as error:
             log.warning("the keys that sign tokens cannot be read, those that are known go on", reason=str(error))
-        else:
-            self._known = True
+            return False
+        self._known = True
+        return True
 
     async def _text(self) -> bytes:
         if "://" in self._source:
