@@ -161,6 +161,37 @@ async def _is_let_in(gateway: Gateway, headers: dict[str, str]) -> bool:
     return (await gateway.http.get("/v1/nothing", headers=headers)).status_code == 404
 
 
+def forwarded(number: int) -> dict[str, str]:
+    """What a proxy would say of a client; each time of another one."""
+    address = f"203.0.113.{number}"
+    return {"X-Forwarded-For": address, "Forwarded": f"for={address}", "X-Real-IP": address, "X-Client-IP": address}
+
+
+async def test_an_address_gains_nothing_by_saying_that_it_forwards(broker: Broker, nats_server) -> None:
+    async with gateways(nats_server.url, address_rate_limit="5/h") as (gateway,):
+        found = [(await gateway.http.get("/v1/nothing", headers=forwarded(number))).status_code for number in range(12)]
+
+    assert found == [404] * 5 + [429] * 7
+
+
+async def test_nor_where_proxies_are_trusted_and_it_is_none_of_them(broker: Broker, nats_server) -> None:
+    async with gateways(nats_server.url, address_rate_limit="5/h", trusted_proxies="10.0.0.0/8") as (gateway,):
+        found = [(await gateway.http.get("/v1/nothing", headers=forwarded(number))).status_code for number in range(12)]
+
+    assert found == [404] * 5 + [429] * 7
+
+
+async def test_an_address_has_one_limit_at_several_gateways(broker: Broker, nats_server) -> None:
+    async with gateways(nats_server.url, 2, address_rate_limit="40/h") as found:
+        answers = [
+            (await each.http.get("/v1/nothing", headers=forwarded(number))).status_code
+            for number in range(40)
+            for each in found
+        ]
+
+    assert (answers.count(404), answers.count(429)) == (40, 40)
+
+
 async def test_only_the_word_of_a_trusted_proxy_is_believed(broker: Broker, nats_server) -> None:
     async with gateways(nats_server.url, address_rate_limit="5/h", trusted_proxies="127.0.0.1,10.0.0.0/8") as (
         gateway,

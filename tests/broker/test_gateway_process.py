@@ -15,9 +15,10 @@ import httpx
 import psutil
 import pytest
 
+from contracts.queries import QueryRequest
 from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
-from tests.support.gateways import TEXT, FakeWorkers, finishing_after
+from tests.support.gateways import TEXT, FakeWorkers, Stage, finishing_after
 from tests.support.waiting import until
 
 MiB = 1024 * 1024
@@ -42,6 +43,14 @@ class Process:
         self.process.send_signal(by)
         async with asyncio.timeout(30):
             return await self.process.wait()
+
+    async def takes_nobody(self) -> bool:
+        try:
+            async with httpx.AsyncClient(base_url=self.http.base_url, trust_env=False) as other:
+                await other.get("/health/live")
+        except httpx.TransportError:
+            return True
+        return False
 
 
 async def launch(**environment: str) -> asyncio.subprocess.Process:
@@ -123,20 +132,73 @@ async def test_sigterm_finishes_what_is_in_hand_and_exits_with_0(broker: Broker,
         asking = asyncio.create_task(gateway.http.post("/v1/query", json={"query": "Now?"}))
         await until(lambda: bool(workers.questions))
         stopping = asyncio.create_task(gateway.stopped())
-
-        async def refuses() -> bool:
-            try:
-                async with httpx.AsyncClient(base_url=gateway.http.base_url, trust_env=False) as other:
-                    await other.get("/health/live")
-            except httpx.TransportError:
-                return True
-            return False
-
-        await until(refuses)
+        await until(gateway.takes_nobody)
         go_on.set()
         assert (await asking).json()["answer"] == "Finished."
         assert await stopping == 0
     await workers.stop()
+
+
+class Dictated:
+    """An answer whose pieces come when the test says so: the first at once, each of the others after `pieces[n].set()`."""
+
+    TEXTS = ("Bees ", "dance ", "the ", "way.")
+
+    def __init__(self) -> None:
+        self.pieces = [asyncio.Event() for _ in self.TEXTS]
+        self.pieces[0].set()
+        self.said = 0
+
+    async def __call__(self, _: QueryRequest, stage: Stage) -> None:
+        await stage.retrieved()
+        for number, (piece, text) in enumerate(zip(self.pieces, self.TEXTS, strict=True), start=1):
+            await piece.wait()
+            await stage.delta(f"1.{number}", text)
+            self.said = number
+        await stage.completed("Bees dance the way.")
+
+
+async def told(response: httpx.Response) -> AsyncIterator[str]:
+    """The ids of events, and in between what is said to the reader itself, with `: ` in it."""
+    async for line in response.aiter_lines():
+        if line.startswith((": ", "id: ", "retry: ")):
+            yield line.removeprefix("id: ")
+
+
+async def test_a_stream_that_sigterm_ends_goes_on_at_another_gateway(broker: Broker, nats_server: NatsServer):
+    answer = Dictated()
+    workers = FakeWorkers(broker, answer)
+    await workers.start()
+    async with (
+        gateway_process(nats_server.url, drain_timeout_s="3") as gateway,
+        gateway_process(nats_server.url) as other,
+    ):
+        await ready(gateway)
+        await ready(other)
+        seen: list[str] = []
+        async with gateway.http.stream("POST", "/v1/query", json={"query": "How?", "stream": True}) as response:
+            async for item in told(response):
+                seen.append(item)
+                if item == "1.1":
+                    stopping = asyncio.create_task(gateway.stopped())
+                    await until(gateway.takes_nobody)
+                    answer.pieces[1].set()
+        assert await stopping == 0
+        assert (seen[0], seen[-1]) == ("retry: 500", ": stopping, please reconnect")
+        assert "end" not in seen
+        answer.pieces[2].set()
+        await until(lambda: answer.said == 3)  # by now nobody reads
+
+        ids = [item for item in seen if ": " not in item]
+        path = f"/v1/queries/{response.headers['waggle-query-id']}/events"
+        resumed = other.http.stream("GET", path, headers={"Last-Event-ID": ids[-1]})
+        async with asyncio.timeout(60), resumed as response:
+            async for item in told(response):
+                ids += [] if ": " in item else [item]
+                if item == "1.3":
+                    answer.pieces[3].set()
+    await workers.stop()
+    assert ids == ["0.1", "1.1", "1.2", "1.3", "1.4", "end"]
 
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])

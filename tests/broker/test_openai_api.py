@@ -11,6 +11,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
+from contracts import topology
 from contracts.answers import Cancelled
 from contracts.api_keys import Scope
 from contracts.errors import ErrorCode
@@ -18,10 +19,14 @@ from contracts.gateway_settings import Auth
 from contracts.queries import QueryRequest, SearchMode
 from deploy.local.nats_server import NatsServer
 from messaging.api_keys import KeyBook
+from messaging.app import WorkerApp
 from messaging.broker import Broker
+from messaging.delivery import Delivery
+from messaging.queries import Queries
 from messaging.terminals import Terminals
 from tests.support.gateways import FakeWorkers, Gateway, Stage, running_gateway
 from tests.support.waiting import until
+from tests.support.workers import running
 
 QUESTION: list[Any] = [{"role": "user", "content": "How do bees tell the way?"}]
 TEXT = "Bees dance [1].\n\nSources:\n[1] bees.txt, page 1"
@@ -185,6 +190,54 @@ async def test_errors_are_those_that_the_client_knows(client: AsyncOpenAI, gatew
     assert (wrong.status_code, wrong.json()["error"]["code"]) == (405, "method_not_allowed")
     missing = await gateway.http.get("/v1/chat/nothing")
     assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_asks_more_than_its_limit_is_told_so_as_the_client_knows_it(
+    workers: FakeWorkers, nats_server: NatsServer, stream: bool
+) -> None:
+    async with running_gateway(nats_server.url, address_rate_limit="1/m") as gateway, of(gateway) as client:
+        await gateway.ready()
+        await client.models.list()
+
+        with pytest.raises(openai.RateLimitError, match="1 requests in 60 s are what this address may make") as raised:
+            await client.chat.completions.create(model="waggle", messages=QUESTION, stream=stream)
+
+    assert workers.questions == []
+    is_told_when(raised.value)
+
+
+async def test_who_asks_what_could_not_be_answered_in_time_is_told_so_too(
+    broker: Broker, worker: WorkerApp, gateway: Gateway, client: AsyncOpenAI
+) -> None:
+    @worker.consumes(topology.QUERY_WORKERS, QueryRequest, concurrency=1)
+    async def on_request(_: QueryRequest, __: Delivery) -> None:
+        await asyncio.sleep(0.5)
+
+    for number in range(40):
+        await Queries(broker).ask(QueryRequest(query=f"question {number}"))
+    refusals: list[openai.RateLimitError] = []
+
+    async def is_refused() -> bool:
+        try:
+            await client.chat.completions.create(
+                model="waggle", messages=QUESTION, extra_body={"waggle": {"deadline_s": 2}}
+            )
+        except openai.RateLimitError as error:
+            refusals.append(error)
+        return bool(refusals)
+
+    async with running(worker):
+        await until(is_refused)
+    assert "nothing was accepted" in refusals[0].message
+    is_told_when(refusals[0])
+
+
+def is_told_when(error: openai.RateLimitError) -> None:
+    assert (error.type, error.code) == ("rate_limit_error", "too_many_requests")
+    wait_s = error.response.headers["retry-after"]
+    assert int(wait_s) >= 1
+    assert error.response.headers["ratelimit"].endswith(f";r=0;t={wait_s}")
 
 
 async def test_there_is_one_model(client: AsyncOpenAI) -> None:
