@@ -50,6 +50,7 @@ class ApiKey(Message):
     replaces: KeyId | None = None
     replaced_at: AwareDatetime | None = None
     """From when on only the one in its place opens anything."""
+    replaced_by: KeyId | None = None
 
     @property
     def allows(self) -> frozenset[Scope]:

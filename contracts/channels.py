@@ -202,10 +202,19 @@ CHANNELS: tuple[Channel, ...] = (
         "one marked.",
     ),
     Channel(
+        name="withdrawals",
+        address=subjects.WITHDRAWALS + ".{tenant}.{query_id}",
+        messages=(),
+        senders=("client",),
+        receivers=("keeper",),
+        summary="Withdraw a query that was asked and has not ended: its end is `Cancelled` then. No body, and no stream keeps it: repeat it "
+        "until the end comes.",
+    ),
+    Channel(
         name="cancel",
         address=subjects.CANCEL + ".{tenant}.{query_id}",
         messages=(),
-        senders=("gateway", "client"),
+        senders=("gateway", "keeper"),
         receivers=("retrieve", "generate"),
         summary="Stop working on a query whose `Cancelled` terminal is published. No body.",
     ),

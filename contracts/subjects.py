@@ -23,6 +23,7 @@ INGEST_REQUESTS = "rag.ingest.requests"
 EMBED_REQUESTS = "rag.embed.requests"
 EMBED_PURGES = "rag.embed.purges"
 QUERY_REQUESTS = "rag.query.requests"
+WITHDRAWALS = "rag.query.withdrawals"
 GENERATE_REQUESTS = "rag.generate.requests"
 ANSWERS = "rag.answers"
 TERMINALS = "rag.terminal"
@@ -154,6 +155,11 @@ def control(service: str, instance: str) -> str:
 
 def cancel(tenant: str, query_id: str) -> str:
     return f"{CANCEL}.{tenant}.{query_id}"
+
+
+def withdrawal(tenant: str, query_id: str) -> str:
+    """Who asked does not want the answer any more."""
+    return f"{WITHDRAWALS}.{tenant}.{query_id}"
 
 
 def resume(tenant: str, query_id: str) -> str:

@@ -77,7 +77,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             raise HeadTooLargeError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        super().on_header(name, value)
+        if self._in_head:  # trailers come here, too, and are no headers (RFC 9110, section 6.5.1)
+            super().on_header(name, value)
         self._head_bytes += len(name) + len(value)
         if self._head_bytes > self.head_max_bytes:
             raise HeadTooLargeError

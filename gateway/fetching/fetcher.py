@@ -171,6 +171,8 @@ async def _asked(client: httpx.AsyncClient, request: httpx.Request, host: str, c
         raise _no_host(error, host) from error
     except httpx.LocalProtocolError as error:
         raise UrlRefusedError("This URL cannot be asked for.") from error
+    except UnicodeError as error:  # of a Location whose host is no Punycode, which the client reads by itself
+        raise UrlRefusedError("It redirects to what is no URL.") from error
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise SourceFailedError(
             f"{host} cannot be reached, or does not speak HTTP ({type(error).__name__})."

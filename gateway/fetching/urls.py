@@ -21,22 +21,23 @@ def parsed(text: str) -> httpx.URL:
     """
     try:
         url = httpx.URL(text.strip())
-    except httpx.InvalidURL as error:
+        _require(url)
+        return _plain(url)
+    except (httpx.InvalidURL, UnicodeError) as error:  # the latter of names in Punycode that is none
         raise UrlRefusedError(f"This is no URL: {error}.") from error
-    _require(url)
-    return _plain(url)
 
 
 def redirected(url: httpx.URL, location: str) -> httpx.URL:
     """Where a redirect leads. Raises `UrlRefusedError` as `parsed` does, and where it leads from https to http."""
     try:
         target = url.join(location)
-    except httpx.InvalidURL as error:
+        _require(target)
+        plain = _plain(target)
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise UrlRefusedError("It redirects to what is no URL.") from error
-    _require(target)
     if url.scheme == "https" and target.scheme != "https":
         raise UrlRefusedError("It redirects from https to http, which is not followed. Give the URL that it leads to.")
-    return _plain(target)
+    return plain
 
 
 def _require(url: httpx.URL) -> None:
@@ -44,7 +45,7 @@ def _require(url: httpx.URL) -> None:
         raise UrlRefusedError("Only URLs that begin with http:// or https:// are fetched.")
     if url.userinfo:
         raise UrlRefusedError("A URL with a user name or password in it is not fetched.")
-    if not _HOST.fullmatch(url.raw_host.decode("ascii")) or not 0 < _port(url) < 65536:
+    if not (url.host and _HOST.fullmatch(url.raw_host.decode("ascii")) and 0 < _port(url) < 65536):
         raise UrlRefusedError("The URL names no host, or a port that there is not.")
 
 

@@ -181,12 +181,19 @@ class KeyBook:
             replaces=key_id,
             request=request,
         )
-        changed = await self._change(
-            key_id, lambda key: {} if key.revoked_at or key.replaced_at else {"replaced_at": now + overlap}
-        )
+
+        def replaced(key: ApiKey) -> dict[str, object]:
+            if key.revoked_at or key.replaced_by != old.replaced_by:
+                return {}
+            return {"replaced_at": key.replaced_at or now + overlap, "replaced_by": made.key.id}
+
+        changed = await self._change(key_id, replaced)
         if changed.revoked_at is not None:
             await self.revoke(made.key.id, principal=principal)
             raise KeyRefusedError(f"key {key_id} was revoked meanwhile: make a new one")
+        if changed.replaced_by != made.key.id:
+            await self.revoke(made.key.id, principal=principal)
+            raise KeyRefusedError(f"key {key_id} was rotated by somebody else meanwhile: use that one")
         return made
 
     async def _rotatable(self, key_id: str, now: datetime, *, successor: str | None) -> ApiKey:

@@ -166,6 +166,20 @@ async def test_one_with_another_in_its_place_is_not_rotated_again(book: KeyBook)
     assert again.key.expires_at is None
 
 
+async def test_of_several_that_rotate_it_at_once_one_does(book: KeyBook) -> None:
+    old = await made(book)
+
+    rotated = await asyncio.gather(
+        *(book.rotate(old.key.id, overlap=timedelta(days=1), principal="bob") for _ in range(8)), return_exceptions=True
+    )
+
+    new = [each for each in rotated if isinstance(each, NewKey)]
+    assert len(new) == 1
+    assert all(isinstance(each, NewKey | KeyRefusedError) for each in rotated)
+    open_still = {key.id for key in await book.all() if key.revoked_at is None}
+    assert open_still == {old.key.id, new[0].key.id}
+
+
 async def test_one_that_is_revoked_while_it_is_rotated_has_no_heir(book: KeyBook, monkeypatch) -> None:
     old, create = await made(book), book.create
 

@@ -147,6 +147,21 @@ async def test_a_head_that_is_unreadable_or_too_large_is_refused_and_the_connect
     assert b"application/problem+json" in answer
 
 
+async def test_what_comes_behind_the_body_is_no_header(gateway):
+    """Trailers: a proxy that does not know them would pass on what it believes to have removed."""
+    body = b'{"name": "a", "text": "Bees."}'
+    chunked = b"%x\r\n%b\r\n0\r\n" % (len(body), body)
+    head = b"POST /v1/documents HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    typed = b"Content-Type: application/json\r\n"
+
+    assert (await raw(gateway, head + typed + b"\r\n" + chunked + b"X-Request-Id: mine\r\n\r\n")).startswith(
+        b"HTTP/1.1 202"
+    )
+    assert b"mine" not in await raw(gateway, head + typed + b"\r\n" + chunked + b"X-Request-Id: mine\r\n\r\n")
+    assert b"mine" in await raw(gateway, head + typed + b"X-Request-Id: mine\r\n\r\n" + chunked + b"\r\n")
+    assert (await raw(gateway, head + b"\r\n" + chunked + typed + b"\r\n")).startswith(b"HTTP/1.1 415")
+
+
 async def test_a_head_that_never_ends_is_cut(gateway, monkeypatch):
     monkeypatch.setattr("gateway.protocol.BoundedHttpProtocol.head_timeout_s", 0.2)
     assert await raw(gateway, b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n") == b""

@@ -14,7 +14,8 @@ import pytest
 from nats.aio.client import Client
 
 from contracts import subjects, topology
-from contracts.answers import Completed
+from contracts.answers import Cancelled, Completed
+from contracts.settings import KeeperSettings
 from contracts.topology import Topology
 from deploy.nats.grants import inbox
 from messaging.broker import Broker
@@ -23,6 +24,8 @@ from messaging.storage import Storage
 from messaging.terminals import Terminals
 from tests.support.nats_users import Guarded, guarded
 from tests.support.waiting import until
+from tests.support.workers import running
+from workers.keeper.worker import build as keeper
 
 PURGE_EVENTS = "$JS.API.STREAM.PURGE.EVENTS"
 
@@ -88,7 +91,7 @@ async def test_a_question_is_asked_and_its_answer_read_live_and_later(guarded_br
         assert errors == []
 
 
-async def test_a_question_is_withdrawn(guarded_broker: Guarded, admin: Broker) -> None:
+async def test_a_question_is_withdrawn(guarded_broker: Guarded, admin: Broker, table: Topology) -> None:
     cancelled: list[str] = []
 
     async def hear(message) -> None:
@@ -96,12 +99,25 @@ async def test_a_question_is_withdrawn(guarded_broker: Guarded, admin: Broker) -
 
     await admin.nc.subscribe(f"{subjects.CANCEL}.*.*", cb=hear)
     await admin.nc.flush()
-    async with program(guarded_broker, "asker-acme") as (client, _):
-        await client.jetstream().publish("rag.terminal.acme.q1", b"{}")
-        await client.publish("rag.cancel.acme.q1", b"")
-        await client.flush()
+    settings = KeeperSettings(nats_url=guarded_broker.server.url, **guarded_broker.shown("keeper"))
+    async with running(keeper(settings, table=table)), program(guarded_broker, "asker-acme") as (client, _):
+        await client.publish("rag.query.withdrawals.acme.q2", b"")  # nobody asked it
+        headers = {"Nats-Msg-Id": "acme.q1", "Waggle-Query-Id": "q1"}
+        await client.jetstream().publish("rag.query.requests.acme", b"{}", headers=headers)
+
+        async def is_withdrawn() -> bool:
+            await client.publish("rag.query.withdrawals.acme.q1", b"")
+            return isinstance(await Terminals(admin).find("acme", "q1"), Cancelled)
+
+        await until(is_withdrawn)
         await until(lambda: cancelled == ["rag.cancel.acme.q1"])
-    assert await Terminals(admin).find("acme", "q1") is not None
+    assert await Terminals(admin).find("acme", "q2") is None
+
+
+async def test_nobody_who_asks_can_say_what_the_answer_is(guarded_broker: Guarded, admin: Broker) -> None:
+    async with program(guarded_broker, "asker-acme") as (client, errors):
+        for subject in ("rag.terminal.acme.q1", "rag.answers.acme.q1", "rag.answers.acme.q1.end", "rag.cancel.acme.q1"):
+            assert await refused(client, errors, subject), subject
 
 
 async def test_a_publisher_hands_in_requests_and_hears_what_becomes_of_them(
@@ -171,7 +187,7 @@ async def test_a_reply_subject_takes_nothing_out_of_the_account(guarded_broker: 
     await admin.nc.subscribe("rag.recovery.commands.>", cb=hear)
     await admin.nc.flush()
     async with program(guarded_broker, "asker-acme") as (client, _):
-        await client.jetstream().publish("rag.terminal.acme.q1", b'{"filter": ">"}')
+        await admin.publish_bytes("rag.terminal.acme.q1", b'{"filter": ">"}', stream="TERMINALS")
         for target in targets:
             await client.publish("$JS.API.DIRECT.GET.ANSWERS.rag.answers.acme.q1.end", b"", reply=target)
             await client.publish("rag.query.requests.acme", b"{}", reply=target)
@@ -196,7 +212,7 @@ async def test_a_process_of_the_platform_can_have_the_broker_deliver_what_it_may
     async with program(guarded_broker, "generate") as (client, errors):
         assert await refused(client, errors, PURGE_EVENTS)
         assert await refused(client, errors, "rag.recovery.commands.x")
-        await client.jetstream().publish("rag.terminal.acme.q1", b'{"filter": ">"}')
+        await admin.publish_bytes("rag.terminal.acme.q1", b'{"filter": ">"}', stream="TERMINALS")
         for target in ("rag.recovery.commands.x", PURGE_EVENTS):
             await client.publish("$JS.API.DIRECT.GET.TERMINALS.rag.terminal.acme.q1", b"", reply=target)
         await client.flush()

@@ -42,7 +42,7 @@ PUBLISHERS = {
     subjects.generate_request("acme"): {"gateway", "retrieve", "keeper", "admin"},
     subjects.answer("acme", "q"): {"retrieve", "generate", "admin"},
     subjects.terminal("acme", "q"): {"gateway", "retrieve", "generate", "keeper", "admin"},
-    subjects.cancel("acme", "q"): {"gateway", "admin"},
+    subjects.cancel("acme", "q"): {"gateway", "keeper", "admin"},
     f"{subjects.EVENTS}.document.ready.acme": {"gateway", "ingest", "embed", "keeper", "admin"},
     f"{subjects.EVENTS}.query.completed.acme": {"gateway", "retrieve", "generate", "keeper", "admin"},
     f"{subjects.EVENTS}.reconcile.replayed.acme": {"keeper", "admin"},

@@ -12,10 +12,12 @@ from messaging.delivery import Delivery
 from messaging.leases import Leases
 from messaging.ledger import DocumentLedger
 from messaging.ledger_check import LedgerCheck
+from workers.keeper.deadlines import Deadlines
 from workers.keeper.exhaustion import Exhaustion
 from workers.keeper.reconciliation.factory import reconciler
 from workers.keeper.reconciliation.finding import Rhythm
 from workers.keeper.timekeeper import Timekeeper
+from workers.keeper.withdrawals import Withdrawals
 
 SERVICE = "keeper"
 ADVISORIES_AT_ONCE = 4
@@ -38,6 +40,7 @@ def build(
     app.on_startup(parts.start)
     app.check(LEDGER, parts.look, every_s=settings.probe_interval_s)
     app.background("timekeeper", parts.keep_time)
+    app.background("withdrawals", parts.withdraw)
     app.background("reconciler", parts.reconcile)
 
     @app.consumes(topology.KEEPER_ADVISORIES, DeliveryAdvisory, concurrency=ADVISORIES_AT_ONCE)
@@ -57,6 +60,7 @@ class Parts:
         self._app = app
         self._table = table
         self._rhythm = rhythm
+        self._deadlines = Deadlines()
 
     async def start(self) -> None:
         app = self._app
@@ -72,7 +76,10 @@ class Parts:
         return await self._ledger.look()
 
     async def keep_time(self) -> None:
-        await Timekeeper(self._app.broker).run()
+        await Timekeeper(self._app.broker, deadlines=self._deadlines).run()
+
+    async def withdraw(self) -> None:
+        await Withdrawals(self._app.broker, self._deadlines).run()
 
     async def reconcile(self) -> None:
         app = self._app

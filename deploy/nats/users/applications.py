@@ -38,8 +38,7 @@ def asker(tenant: str) -> User:
                 f"DIRECT.GET.{ANSWERS.name}.{subjects.ANSWERS}.{tenant}.>",
                 why="The newest event of an answer, and its end, after a connection broke off.",
             ),
-            publishes(subjects.terminal(tenant, "*"), why="Withdrawing a question: its end."),
-            publishes(subjects.cancel(tenant, "*"), why="Withdrawing a question: word to the workers."),
+            publishes(subjects.withdrawal(tenant, "*"), why="Withdrawing a question."),
         ),
     )
 

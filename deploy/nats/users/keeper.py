@@ -43,6 +43,8 @@ KEEPER = User(
         reads(EVENTS, why="Questions that were asked, and how far documents are."),
         hears(f"{subjects.EVENTS}.query.accepted.*", why=f"Questions, as {QUERY.name} takes them."),
         *ENDS,
+        hears(subjects.withdrawal("*", "*"), why="Who does not want an answer any more."),
+        publishes(subjects.cancel("*", "*"), why="Word of that to the workers."),
         QUERY_FACTS,
         *LEDGER_WRITTEN,
         *ORIGINALS,
