@@ -17,8 +17,8 @@ from messaging.buckets import Bucket
 from messaging.errors import BrokerUnavailableError
 from messaging.storage import StreamResetError
 
-POLL_S: Final = 1.0
-"""How often it is looked for changes whatever was heard: what is revoked is to open nothing within 2 s."""
+POLL_S: Final = 0.5
+"""How often it is looked for changes whatever was heard: what is revoked is to open nothing within 2 s, at busy gateways too."""
 AGAIN_S: Final = 1.0
 ANEW_S: Final = 60.0
 """How often all of them are read: who purges the bucket, or makes it anew, tells nobody."""
@@ -44,14 +44,12 @@ class KeyRing:
         while True:
             try:
                 after = await self._read()
-                async with asyncio.timeout(self._anew_s):
-                    await self._follow(after)
-            except TimeoutError:
-                continue
-            except StreamResetError as error:
-                log.warning("the API keys are read anew", reason=str(error))
-            except BrokerUnavailableError as error:
-                log.debug("API keys not read, what is known goes on", reason=str(error))
+                while True:
+                    after = await self._follow_and_read(after)
+            except* StreamResetError as errors:
+                log.warning("the API keys are read anew", reason=str(errors.exceptions[0]))
+            except* BrokerUnavailableError as errors:
+                log.debug("API keys not read, what is known goes on", reason=str(errors.exceptions[0]))
                 await asyncio.sleep(AGAIN_S)
 
     def find(self, text: str) -> ApiKey | None:
@@ -66,6 +64,15 @@ class KeyRing:
         """The key of this id, if it opens anything now."""
         key = self._keys.get(key_id)
         return None if key is None or over(key, self._broker.clock.now()) is not None else key
+
+    async def _follow_and_read(self, after: int) -> int:
+        """Follow for `anew_s`, and on while all are read, which takes seconds where they are many. Returns the newest revision."""
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(self._follow(after))
+            await asyncio.sleep(self._anew_s)
+            newest = await self._read()
+            following.cancel()
+        return newest
 
     async def _read(self) -> int:
         """Returns the newest revision."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from contracts.api_keys import Scope
 from messaging.api_keys import KeyBook, KeyOver, KeyRefusedError, KeyRing, KeyUses, NewKey, NoSuchKeyError, end_of, over
 from messaging.broker import Broker
 from messaging.buckets import Bucket
+from tests.support.subscriptions import never_woken
 from tests.support.waiting import until
 
 QUERY = (Scope.QUERY,)
@@ -102,12 +102,32 @@ async def test_a_revoked_key_opens_nothing_at_everybody(book: KeyBook, ring: Key
 
 async def test_a_revocation_that_nobody_heard_is_found(book: KeyBook, broker: Broker, monkeypatch) -> None:
     """A subscription that is silent: what is polled finds it."""
-    monkeypatch.setattr("messaging.storage.Storage._woken_by", _never_woken)
+    monkeypatch.setattr("messaging.storage.Storage._woken_by", never_woken)
     ring = KeyRing(broker, poll_s=0.2, anew_s=3600)
     following = asyncio.create_task(ring.run())
     new = await made(book)
     await until(lambda: ring.find(new.text))
 
+    await book.revoke(new.key.id, principal="bob")
+
+    await until(lambda: ring.find(new.text) is None)
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_a_revocation_is_found_while_all_keys_are_read_anew(book: KeyBook, broker: Broker, monkeypatch) -> None:
+    """Many keys are not read in a moment, least of all from a cluster."""
+    ring, begun = KeyRing(broker, anew_s=0.3), asyncio.Event()
+    following = asyncio.create_task(ring.run())
+    new = await made(book)
+    await until(lambda: ring.find(new.text))
+
+    async def slow(_bucket: Bucket, _pattern: str) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Bucket, "newest", slow)
+    await asyncio.wait_for(begun.wait(), 30)
     await book.revoke(new.key.id, principal="bob")
 
     await until(lambda: ring.find(new.text) is None)
@@ -267,8 +287,3 @@ async def test_what_is_gone_from_the_bucket_opens_nothing(book: KeyBook, broker:
     await until(lambda: ring.find(new.text) is None)
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _never_woken(_storage: object, _subject: str | None) -> AsyncIterator[asyncio.Event]:
-    yield asyncio.Event()

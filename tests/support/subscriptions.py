@@ -1,6 +1,10 @@
-"""Subscriptions that the broker is known to have heard of."""
+"""Subscriptions that the broker is known to have heard of, and such as nothing is heard of."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from messaging.broker import Broker
 
@@ -12,3 +16,9 @@ async def known_to_broker(broker: Broker) -> None:
     A request waits in the same buffer, behind it.
     """
     await broker.js.account_info()
+
+
+@asynccontextmanager
+async def never_woken(_storage: object, _subject: str | None) -> AsyncIterator[asyncio.Event]:
+    """In place of `Storage._woken_by`: followers find what they look for themselves, and nothing sooner."""
+    yield asyncio.Event()
