@@ -15,6 +15,9 @@ CAREFUL: Final = 0.005
 """By so much of its size it grows from one reading to the next, at first and after it was too large, ..."""
 HASTE: Final = 1.1
 """... and by so many times more at each reading that finds it too small still."""
+STEP: Final = 0.05
+"""Of what may wait, by so much it grows while others have some waiting, too, but not too much: of several gateways the one with little comes to as much
+as the others, who give way in proportion to what they have."""
 READINGS: Final = 10
 """What a stage had in hand at one of the last so many readings it can have in hand."""
 
@@ -59,12 +62,16 @@ class Window:
     def observe(self, reading: Reading, rate: float | None) -> None:
         """Take a reading of the stage, which is that of all gateways: each gives way by its part of what is too much."""
         self._in_flight.append(reading.in_flight)
-        too_many, inside = reading.waiting - self.max_wait_s * (rate or 0.0), self._inside.total()
+        may_wait, inside = self.max_wait_s * (rate or 0.0), self._inside.total()
+        too_many = reading.waiting - may_wait
         if too_many > 0:
-            part = min(1.0, inside / reading.backlog)
             self._growth = CAREFUL
-            self._size = max(LEAST, part * max(self._in_flight), min(self._size, inside) - part * too_many)
-        elif reading.waiting == 0 and self._was_full:
+            if inside:  # else it is no doing of ours
+                part = min(1.0, inside / reading.backlog)
+                self._size = max(LEAST, part * max(self._in_flight), min(self._size, inside) - part * too_many)
+        elif self._was_full and reading.waiting:
+            self._size += STEP * may_wait
+        elif self._was_full:
             self._size *= 1 + self._growth
             self._growth = min(DOUBLING, HASTE * self._growth)
         self._was_full = False

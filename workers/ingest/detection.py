@@ -17,7 +17,8 @@ _PDF_WITHIN = 1024  # readers accept a header that begins this late (PDF 1.7, an
 _ZIP_MARKS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _OLE_MARK = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-_RTF_MARK = b"{\\rtf"
+_NO_TEXT = (b"{\\rtf", b"\x1f\x8b\x08")
+"""How RTF and gzip begin, whatever text follows."""
 _ARCHIVE = re.compile(r"archive|compressed", re.IGNORECASE)
 
 
@@ -43,7 +44,7 @@ def detect(content: bytes, *, name: str) -> Detected:
         return Detected(media_type=container_type(content))
     if content.startswith(_OLE_MARK):
         raise _ole_error(content)
-    text = None if content.startswith(_RTF_MARK) else decode(content)
+    text = None if content.startswith(_NO_TEXT) else decode(content)
     if text is None:
         raise _unsupported(content)
     return Detected(media_type=text_kind(text, extension=PurePosixPath(name).suffix.lower()), text=text)

@@ -154,13 +154,14 @@ class TestContainers:
             hostile.tar(),
             gzip.compress(hostile.tar()),
             gzip.compress(bytes(64 * MiB)),
+            b"\x1f\x8b\x08\x00" + b"x" * 100,
             bz2.compress(hostile.tar()),
             lzma.compress(hostile.tar()),
             b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(range(256)),
             b"Rar!\x1a\x07\x01\x00" + bytes(range(256)),
             b"\x28\xb5\x2f\xfd" + bytes(range(256)),
         ],
-        ids=["zip of zips", "zip", "tar", "tar.gz", "gz bomb", "bz2", "xz", "7z", "rar", "zst"],
+        ids=["zip of zips", "zip", "tar", "tar.gz", "gz bomb", "gz in name only", "bz2", "xz", "7z", "rar", "zst"],
     )
     async def test_an_archive_is_no_document_and_is_not_unpacked(self, reader: Reader, content: bytes) -> None:
         error = await reader.refusal(content)
