@@ -96,11 +96,11 @@ class QueryLog:
         left = self._most_read
         while True:
             page = await self._pages.page(reader.pattern, reader.read, span, limit=CANDIDATES, most_read=left)
+            left -= page.read
             for placed in await self._standing(tenant, page.events):
                 if len(found) == limit and placed.entry.query_id not in found:
                     return Page(_entries(found), max(each.sequence for each in found.values()), self._most_read - left)
                 found.setdefault(placed.entry.query_id, placed)
-            left -= page.read
             if page.after is None or left <= 0:
                 return Page(_entries(found), page.after, self._most_read - left)
             span = replace(span, after=page.after, since=None)
