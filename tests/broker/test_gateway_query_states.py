@@ -317,3 +317,14 @@ async def test_where_events_cannot_be_read_it_says_so(gateway: Gateway, broker: 
     refused = await gateway.http.get("/v1/queries")
 
     assert (refused.status_code, refused.json()["code"]) == (503, "temporarily_unavailable")
+
+
+async def test_a_stream_that_only_its_leader_reads_is_listed_alike(gateway: Gateway, broker: Broker) -> None:
+    for name in (topology.EVENTS.name, topology.TERMINALS.name):
+        info = await broker.js.stream_info(name)
+        await broker.js.update_stream(info.config, allow_direct=False)
+    completed, running = await ended(broker, "answer"), await asked(broker)
+
+    assert await ids(gateway) == [completed.query_id, running.query_id]
+    assert await ids(gateway, limit=1) == [completed.query_id]
+    assert (await gateway.http.get(f"/v1/queries/{running.query_id}")).json()["state"] == "running"
