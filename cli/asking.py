@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.client import GatewayClient
-from cli.replies import Answer, Citation, Delta, Retrieved
+from cli.replies import Answer, Citation, Delta, Ended, Retrieved
 
 
 class Shown:
@@ -57,7 +57,7 @@ async def ask_streaming(client: GatewayClient, body: Mapping[str, Any], *, deadl
     raise AssertionError("a stream ends with an answer or an error")
 
 
-def print_citations(screen: Console, answer: Answer) -> None:
+def print_citations(screen: Console, answer: Ended) -> None:
     """Where the answer comes from: number, file, page or heading, and the words themselves."""
     for citation in answer.citations:
         screen.print(Text.assemble((f"  [{citation.n}] ", "cyan"), (place(citation), "bold")))

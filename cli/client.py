@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 
-from cli import sse
 from cli.config_replies import Config, Revisions, Written
 from cli.dead_letter_replies import DeadLetterDetail, DeadLetterPage, Replays
 from cli.gateway_errors import GatewayError, UnreachableError, json_of
-from cli.gateway_http import CONNECT_S, GatewayHttp
+from cli.gateway_http import CONNECT_S, safe
 from cli.key_replies import Key, Keys, MadeKey
+from cli.query_client import QueryClient
 from cli.recovery_replies import Answered
-from cli.replies import Answer, Delta, Document, Fleet, Page, Problem, Readiness, Retrieved, Uploaded
+from cli.replies import Document, Fleet, Page, Readiness, Uploaded
 from cli.silence_replies import Silence, Silences
 from cli.tenant_replies import Tenant, Tenants
 from contracts.alert_views import AlertsView, AlertView, HistoryView, RulesView
@@ -33,8 +33,6 @@ from contracts.recovery_views import PauseView, RecoveriesView, RecoveryPlanView
 __all__ = ["GatewayClient", "GatewayError", "UnreachableError"]
 
 UPLOAD_S = 330.0
-ANSWER_SLACK_S = 10.0
-"""On top of a question's own deadline, after which the gateway has to have answered."""
 
 _LETTER = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _KEY = re.compile(r"[a-z2-7]{16}")
@@ -42,7 +40,7 @@ _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
 Parameters = Mapping[str, Sequence[str]]
 
 
-class GatewayClient(GatewayHttp):
+class GatewayClient(QueryClient):
     """Use as an asynchronous context manager. Every call raises `GatewayError` or `UnreachableError`."""
 
     async def upload(
@@ -96,27 +94,6 @@ class GatewayClient(GatewayHttp):
         path = f"/v1/documents/{document_id}/text"
         return (await self.request("GET", path, params={"start": start, "end": end})).content.decode()
 
-    async def query(self, body: Mapping[str, Any], *, deadline_s: float) -> Answer:
-        """Ask, or search, and wait for the end. `body` is that of `POST /v1/query`."""
-        timeout = httpx.Timeout(deadline_s + ANSWER_SLACK_S, connect=CONNECT_S)
-        asked = {**body, "deadline_s": deadline_s, "stream": False}
-        return self.read(Answer, (await self.request("POST", "/v1/query", json=asked, timeout=timeout)).json())
-
-    async def stream(
-        self, body: Mapping[str, Any], *, deadline_s: float
-    ) -> AsyncGenerator[Retrieved | Delta | Answer, None]:
-        """Ask, and yield what comes: passages, pieces of text, then one `Answer`."""
-        timeout = httpx.Timeout(deadline_s + ANSWER_SLACK_S, connect=CONNECT_S)
-        asked = {**body, "deadline_s": deadline_s, "stream": True}
-        async with self.streaming("POST", "/v1/query", json=asked, timeout=timeout) as response:
-            async for event in sse.events(response.aiter_lines()):
-                reply = self._event(event)
-                if reply is not None:
-                    yield reply
-                if isinstance(reply, Answer):
-                    return
-        raise UnreachableError(self.url, "the stream broke off before the answer ended")
-
     async def dead_letters(
         self, filters: Mapping[str, str], *, limit: int, cursor: str | None = None
     ) -> DeadLetterPage:
@@ -146,7 +123,7 @@ class GatewayClient(GatewayHttp):
         return self.read(AlertsView, (await self.request("GET", "/v1/alerts", params=parameters)).json())
 
     async def alert(self, fingerprint: str) -> AlertView:
-        path = f"/v1/alerts/{_safe(fingerprint, _FINGERPRINT, 'alert')}"
+        path = f"/v1/alerts/{safe(fingerprint, _FINGERPRINT, 'alert')}"
         return self.read(AlertView, (await self.request("GET", path)).json())
 
     async def alert_history(self, parameters: Parameters) -> HistoryView:
@@ -162,17 +139,17 @@ class GatewayClient(GatewayHttp):
         return self.read(Silence, reply.json())
 
     async def end_silence(self, silence_id: str) -> Silence:
-        path = f"/v1/silences/{_safe(silence_id, TOKEN, 'silence')}"
+        path = f"/v1/silences/{safe(silence_id, TOKEN, 'silence')}"
         return self.read(Silence, (await self.request("DELETE", path)).json())
 
     async def rules(self) -> RulesView:
         return self.read(RulesView, (await self.request("GET", "/v1/rules")).json())
 
     async def put_rules(self, name: str, text: str) -> None:
-        await self.request("PUT", f"/v1/rules/{_safe(name, TOKEN, 'name of rules')}", json={"text": text})
+        await self.request("PUT", f"/v1/rules/{safe(name, TOKEN, 'name of rules')}", json={"text": text})
 
     async def remove_rules(self, name: str) -> None:
-        await self.request("DELETE", f"/v1/rules/{_safe(name, TOKEN, 'name of rules')}")
+        await self.request("DELETE", f"/v1/rules/{safe(name, TOKEN, 'name of rules')}")
 
     async def config(self) -> Config:
         return self.read(Config, (await self.request("GET", "/v1/config")).json())
@@ -212,7 +189,7 @@ class GatewayClient(GatewayHttp):
         return self.read(IncidentsView, await self.all_pages("/v1/incidents", parameters, most=most))
 
     async def incident(self, incident: str) -> IncidentView:
-        path = f"/v1/incidents/{_safe(incident, TOKEN, 'incident')}"
+        path = f"/v1/incidents/{safe(incident, TOKEN, 'incident')}"
         return self.read(IncidentView, (await self.request("GET", path)).json())
 
     async def recoveries(self, parameters: Parameters) -> RecoveriesView:
@@ -248,11 +225,11 @@ class GatewayClient(GatewayHttp):
         return self.read(MadeKey, (await self.request("POST", "/v1/keys", json=body)).json())
 
     async def rotate_key(self, key_id: str, body: Mapping[str, Any]) -> MadeKey:
-        path = f"/v1/keys/{_safe(key_id, _KEY, 'key')}/rotate"
+        path = f"/v1/keys/{safe(key_id, _KEY, 'key')}/rotate"
         return self.read(MadeKey, (await self.request("POST", path, json=body)).json())
 
     async def revoke_key(self, key_id: str) -> Key:
-        return self.read(Key, (await self.request("DELETE", f"/v1/keys/{_safe(key_id, _KEY, 'key')}")).json())
+        return self.read(Key, (await self.request("DELETE", f"/v1/keys/{safe(key_id, _KEY, 'key')}")).json())
 
     async def tenants(self, cursor: str | None) -> Tenants:
         """One page; `next` is the cursor of the following one."""
@@ -273,25 +250,10 @@ class GatewayClient(GatewayHttp):
         response = await self.send("GET", "/health/ready")
         return self.read(Readiness, {"status": "not ready", **json_of(response)})
 
-    def _event(self, event: sse.ServerSentEvent) -> Retrieved | Delta | Answer | None:
-        data = json.loads(event.data)
-        if event.event == "retrieved":
-            return self.read(Retrieved, data)
-        if event.event == "delta":
-            return self.read(Delta, data)
-        return self.read(Answer, data) if event.event in {"completed", "failed", "cancelled"} else None
-
 
 def _tenant(tenant: str) -> str:
-    return f"/v1/tenants/{_safe(tenant, TOKEN, 'tenant')}"
+    return f"/v1/tenants/{safe(tenant, TOKEN, 'tenant')}"
 
 
 def _letter(letter_id: str) -> str:
-    return _safe(letter_id, _LETTER, "dead letter")
-
-
-def _safe(text: str, pattern: re.Pattern[str], noun: str) -> str:
-    """An id as a part of a path; what is none could lead out of it."""
-    if not pattern.fullmatch(text):
-        raise GatewayError(Problem(status=404, detail=f"There is no {noun} {text}."))
-    return text
+    return safe(letter_id, _LETTER, "dead letter")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar
@@ -10,7 +11,8 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from cli.exits import CommandError
-from cli.gateway_errors import UnreachableError, json_of, raise_problem
+from cli.gateway_errors import GatewayError, UnreachableError, json_of, raise_problem
+from cli.replies import Problem
 
 CONNECT_S = 5.0
 REPLY_S = 30.0
@@ -86,3 +88,10 @@ class GatewayHttp:
                 f"{self.url} does not answer as a Waggle gateway does: {error.error_count()} unexpected fields",
                 hint="Check WAGGLE_URL, and that gateway and command line are of the same release.",
             ) from error
+
+
+def safe(text: str, pattern: re.Pattern[str], noun: str) -> str:
+    """An id as a part of a path; what is none could lead out of it."""
+    if not pattern.fullmatch(text):
+        raise GatewayError(Problem(status=404, detail=f"There is no {noun} {text}."))
+    return text

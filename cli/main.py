@@ -28,6 +28,7 @@ class Commands(LazyGroup):
         "ingest": "cli.ingest",
         "ask": "cli.ask",
         "search": "cli.ask",
+        "queries": "cli.queries",
         "documents": "cli.documents",
         "dlq": "cli.dead_letters",
         "reconcile": "cli.reconcile",

@@ -96,7 +96,7 @@ class Delta(Reply):
     text: str
 
 
-class Answer(Reply):
+class Ended(Reply):
     """How a question ended: `status` is completed, failed or cancelled."""
 
     query_id: str
@@ -104,10 +104,15 @@ class Answer(Reply):
     answer: str | None = None
     answered: bool = True
     citations: tuple[Citation, ...] = ()
-    passages: tuple[Passage, ...] = ()
     timings_ms: dict[str, float] = Field(default_factory=dict)
     code: str = ""
     message: str = ""
+
+
+class Answer(Ended):
+    """The end of a question that was just asked, with the passages that were found for it."""
+
+    passages: tuple[Passage, ...] = ()
 
 
 class Check(Reply):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import StringConstraints
@@ -25,6 +26,14 @@ _CHUNKS = uuid.UUID("6f1d0c52-6c3b-5d0e-9a51-7b1f2a0c9e11")
 def new_id() -> str:
     """A fresh ULID: 26 characters, sortable by time of creation."""
     return str(ULID())
+
+
+def time_of(id: str) -> datetime | None:
+    """When an id was made, by the clock of who made it; None for what is no ULID."""
+    try:
+        return ULID.from_str(id).datetime
+    except ValueError:
+        return None
 
 
 def chunk_id(tenant: str, document_id: str, generation: str, ordinal: int) -> str:

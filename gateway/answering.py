@@ -16,6 +16,7 @@ from gateway.query_schemas import (
     CompletedView,
     DeltaView,
     FailedView,
+    KeptAnswer,
     Passage,
     RetrievedView,
 )
@@ -41,6 +42,17 @@ def whole(completed: Completed, retrieved: Retrieved | None, *, total_ms: float)
         **_ended_well(completed, timings_ms=timings_ms),
         searched_for=retrieved.searched_for if retrieved else None,
         passages=[Passage.of(passage) for passage in retrieved.passages] if retrieved else [],
+    )
+
+
+def kept(ended: Completed | Failed | Cancelled, retrieved: Retrieved | None) -> KeptAnswer | FailedView | CancelledView:
+    """What came of a question that ended before; its passages are None when they are not kept any more."""
+    if not isinstance(ended, Completed):
+        return _ended_otherwise(ended)
+    return KeptAnswer.model_construct(
+        **_ended_well(ended, timings_ms=ended.timings_ms),
+        searched_for=retrieved.searched_for if retrieved else None,
+        passages=[Passage.of(passage) for passage in retrieved.passages] if retrieved else None,
     )
 
 
@@ -73,11 +85,15 @@ def _retrieved(event: Retrieved) -> RetrievedView:
 
 
 def _terminal(event: Completed | Failed | Cancelled) -> CompletedView | FailedView | CancelledView:
+    if isinstance(event, Completed):
+        return CompletedView.model_construct(**_ended_well(event, timings_ms=event.timings_ms))
+    return _ended_otherwise(event)
+
+
+def _ended_otherwise(event: Failed | Cancelled) -> FailedView | CancelledView:
     if isinstance(event, Cancelled):
         return CancelledView(query_id=event.query_id)
-    if isinstance(event, Failed):
-        return FailedView(query_id=event.query_id, code=event.code, message=event.message, retryable=event.retryable)
-    return CompletedView.model_construct(**_ended_well(event, timings_ms=event.timings_ms))
+    return FailedView(query_id=event.query_id, code=event.code, message=event.message, retryable=event.retryable)
 
 
 def _ended_well(completed: Completed, *, timings_ms: dict[str, float]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from gateway import (
     progress,
     prometheus,
     queries,
+    query_states,
     recoveries,
     rule_texts,
     silences,
@@ -61,6 +62,7 @@ DESCRIPTION = "Submit documents, ask questions, get answers that cite them. Erro
 
 ROUTES = (
     queries,
+    query_states,
     openai_api,
     embeddings,
     models,

@@ -44,6 +44,7 @@ from messaging.ledger_check import NOBODY
 from messaging.letterbox import Letterbox
 from messaging.observing import ObserverDesk
 from messaging.queries import Queries
+from messaging.query_log import QueryLog
 from messaging.rate_limits import Allowances
 from messaging.recovery.approvals import Approvals
 from messaging.recovery.audit import RecoveryLog
@@ -76,6 +77,7 @@ class Backend:
     submissions: Submissions
     fetcher: Fetcher
     queries: Queries
+    query_log: QueryLog
     terminals: Terminals
     reader: AnswerReader
     asking: Asking
@@ -202,6 +204,7 @@ def _assembled(
         submissions=submissions,
         fetcher=_fetcher(settings, limits),
         queries=queries,
+        query_log=QueryLog(broker, storage=storage),
         terminals=terminals,
         reader=reader,
         asking=Asking(

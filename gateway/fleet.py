@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from contracts.health import ProcessState
+from contracts.identifiers import Token
 from gateway.backend import Connected
 from gateway.identity import Operates
 from gateway.openapi import refusals
@@ -15,10 +19,20 @@ from messaging.fleet import Member
 router = APIRouter(prefix="/v1", tags=["fleet"])
 
 
-@router.get("/fleet", response_model=Fleet, responses=refusals(503))
-async def show_fleet(_: Operates, backend: Connected) -> Response:
+@router.get("/fleet", response_model=Fleet, responses=refusals(422, 503))
+async def show_fleet(
+    _: Operates,
+    backend: Connected,
+    service: Annotated[list[Token] | None, Query(description="Only of any of these, such as embed.")] = None,
+    state: Annotated[list[ProcessState] | None, Query(description="In any of these, as they told last.")] = None,
+) -> Response:
     """List the processes heard of in the last minutes. `stale` ones have missed three heartbeats."""
-    fleet = Fleet(items=[_view(member) for member in backend.fleet.members()])
+    told = [
+        member
+        for member in backend.fleet.members()
+        if (not service or member.heartbeat.service in service) and (not state or member.heartbeat.state in state)
+    ]
+    fleet = Fleet(items=[_view(member) for member in told])
     return Response(fleet.model_dump_json(), media_type="application/json")
 
 

@@ -96,7 +96,7 @@ async def follow(
     if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
         raise problems.invalid("Last-Event-ID must be the id of an event of this answer.")
     if not await _is_known(backend, identity.tenant, query_id):
-        raise _unknown(query_id)
+        raise unknown(query_id)
     async with AsyncExitStack() as resources:
         await resources.enter_async_context(backend.abandoned.rejoined(identity.tenant, query_id))
         answer = await resources.enter_async_context(backend.reader.open(identity.tenant, query_id))
@@ -110,8 +110,8 @@ async def cancel(identity: Asks, backend: Connected, query_id: QueryId) -> Respo
     """Withdraw a query. Doing so again is fine; one that ended otherwise answers 409 and is left as it is."""
     ended = await backend.terminals.find(identity.tenant, query_id)
     if ended is None:
-        if not await backend.asking.was_asked(identity.tenant, query_id):
-            raise _unknown(query_id)
+        if not await runs(backend, identity.tenant, query_id):
+            raise unknown(query_id)
         if not await backend.queries.cancel(identity.tenant, query_id, identity.principal):
             ended = await backend.terminals.find(identity.tenant, query_id)
     if isinstance(ended, Completed | Failed):
@@ -176,6 +176,8 @@ async def _collected(backend: Backend, asked: Asked) -> Response:
 async def _is_known(backend: Backend, tenant: str, query_id: str) -> bool:
     """Whether there is anything of this query, now or within a moment: it may just have been asked elsewhere."""
     deadline = asyncio.get_running_loop().time() + backend.limits.unknown_query_wait_s
+    if await runs(backend, tenant, query_id):
+        return True
     while not await backend.asking.was_asked(tenant, query_id):
         if asyncio.get_running_loop().time() >= deadline:
             return False
@@ -183,5 +185,14 @@ async def _is_known(backend: Backend, tenant: str, query_id: str) -> bool:
     return True
 
 
-def _unknown(query_id: str) -> Problem:
-    return problems.not_found(f"Nothing is known of a query {query_id}, or not any more.")
+async def runs(backend: Backend, tenant: str, query_id: str) -> bool:
+    """Of a query that has no end: whether it was asked at all. One that waits for its turn may have left nothing but that."""
+    return await backend.asking.was_asked(tenant, query_id) or await backend.query_log.was_accepted(tenant, query_id)
+
+
+def unknown(query_id: str) -> Problem:
+    """Nothing is known of it in this tenant."""
+    return problems.not_found(
+        f"Nothing is known of a query {query_id}, or not any more: what came of one is kept for half an hour. "
+        "GET /v1/queries lists those of the last seven days."
+    )

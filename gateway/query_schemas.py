@@ -19,6 +19,7 @@ from contracts.queries import (
     RetrievedPassage,
     SearchMode,
 )
+from contracts.query_views import QueryState
 from gateway.schemas import Wire
 
 
@@ -164,3 +165,18 @@ class CancelledView(Wire):
 
     query_id: str
     status: Literal["cancelled"] = "cancelled"
+
+
+class KeptAnswer(CompletedView):
+    """The answer as `POST /v1/query` gave it, but that `passages` is null when they are not kept any more."""
+
+    searched_for: str | None = None
+    passages: list[Passage] | None
+
+
+class QueryView(Wire):
+    """Where a question stands, and what came of it: null while it runs."""
+
+    query_id: str
+    state: QueryState
+    result: Annotated[KeptAnswer | FailedView | CancelledView, Field(discriminator="status")] | None = None

@@ -29,6 +29,9 @@ TICK_S = 0.5
 READER_BACKLOG = 1024
 """Most events that wait for a slow reader; what is beyond is read from the stream again."""
 
+FIRST_EVENTS = 64
+"""Pieces may be stored before the passages, which are published when generation has been asked for."""
+
 AnyEvent = Retrieved | Delta | AnyTerminal
 Key = tuple[str, str]
 
@@ -125,6 +128,13 @@ class AnswerReader:
         async with self.open(tenant, query_id) as stream:
             async for event in stream.events(after=after, timeout_s=timeout_s, from_start=True):
                 yield event
+
+    async def retrieved(self, tenant: str, query_id: str) -> Retrieved | None:
+        """The passages of an answer, as long as they are kept. They are among its first events, or nowhere."""
+        subject = subjects.answer(tenant, query_id)
+        stored = await self._storage.following(topology.ANSWERS.name, subject, limit=FIRST_EVENTS)
+        events = (_progress(each.data) for each in stored)
+        return next((event for event in events if isinstance(event, Retrieved)), None)
 
 
 class AnswerStream:

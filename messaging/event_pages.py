@@ -1,4 +1,4 @@
-"""Events on the stream OPS, read back page by page."""
+"""Events that a stream keeps, read back page by page."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 import structlog
 
 from contracts import topology
+from contracts.declarations import Stream
 from contracts.errors import WaggleError
 from contracts.message import Message
 from messaging.broker import Broker
@@ -23,17 +24,20 @@ BATCH: Final = 256
 log = structlog.get_logger(__name__)
 
 M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[M]):
+class Page(Generic[T]):
     """Events in the order in which they were stored. `after` is where the next page begins; None: there is no more.
 
     An event may be there twice, under the same id: it was published again when in doubt.
     """
 
-    events: tuple[M, ...]
+    events: tuple[T, ...]
     after: int | None
+    read: int = 0
+    """How many messages were looked at for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,32 +52,41 @@ class Span:
 class EventPages:
     """Raises `BrokerUnavailableError` when the broker is away. `batch`: how many messages are read at a time."""
 
-    def __init__(self, broker: Broker, *, batch: int = BATCH) -> None:
+    def __init__(self, broker: Broker, *, stream: Stream = topology.OPS, batch: int = BATCH) -> None:
         self._storage = Storage(broker)
+        self._stream = stream.name
         self._batch = batch
 
-    async def page(self, pattern: str, wanted: Callable[[Stored], M | None], span: Span, *, limit: int) -> Page[M]:
+    async def page(
+        self,
+        pattern: str,
+        wanted: Callable[[Stored], T | None],
+        span: Span,
+        *,
+        limit: int,
+        most_read: int = MOST_READ,
+    ) -> Page[T]:
         """Up to `limit` of what `wanted` makes of the messages of a subject. A page may hold fewer and still not be the last."""
-        found: list[M] = []
+        found: list[T] = []
         read, after, since = 0, span.after, None if span.after else span.since
         while True:
             batch = await self._storage.following(
-                topology.OPS.name, pattern, after=after, since=since, limit=min(self._batch, MOST_READ - read)
+                self._stream, pattern, after=after, since=since, limit=min(self._batch, most_read - read)
             )
             since = None
             for stored in batch:
                 if span.until is not None and stored.stored_at >= span.until:
-                    return Page(tuple(found), None)
+                    return Page(tuple(found), None, read)
                 read, after = read + 1, stored.sequence
                 event = wanted(stored)
                 if event is not None:
                     found.append(event)
                     if len(found) == limit:
-                        return Page(tuple(found), after)
+                        return Page(tuple(found), after, read)
             if not batch or not batch[-1].pending:
-                return Page(tuple(found), None)
-            if read >= MOST_READ:
-                return Page(tuple(found), after)
+                return Page(tuple(found), None, read)
+            if read >= most_read:
+                return Page(tuple(found), after, read)
 
 
 def event_of(kind: type[M], stored: Stored) -> M | None:

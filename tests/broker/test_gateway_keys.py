@@ -23,7 +23,8 @@ OPEN = {"/health/live", "/health/ready"}
 NEEDED: dict[str, dict[str, Scope | None]] = {
     "/v1/query": {"post": Q},
     "/v1/queries/{query_id}/events": {"get": Q},
-    "/v1/queries/{query_id}": {"delete": Q},
+    "/v1/queries": {"get": Q},
+    "/v1/queries/{query_id}": {"get": Q, "delete": Q},
     "/v1/documents": {"get": R, "post": I},
     "/v1/documents/url": {"post": I},
     "/v1/documents/{document_id}": {"get": R, "delete": I},

@@ -15,7 +15,7 @@ from tests.support.waiting import until
 PAGED = {
     "/v1/documents", "/v1/dlq", "/v1/alerts/history", "/v1/silences", "/v1/recoveries", "/v1/incidents", "/v1/diagnoses", "/v1/keys",
     "/v1/tenants",
-    "/v1/audit",
+    "/v1/audit", "/v1/queries",
 }  # fmt: skip
 
 

@@ -88,12 +88,28 @@ async def test_the_fleet_shows_every_process_and_the_gateway_itself(gateway, nat
     assert "keeper 1" in workers["detail"]
 
 
+async def test_the_fleet_is_chosen_by_service_and_state(gateway, nats_server):
+    async with running(WorkerApp(GatewaySettings(nats_url=nats_server.url, instance="keeper-7"), service="keeper")):
+
+        async def chosen(**parameters: str) -> list[str]:
+            response = await gateway.http.get("/v1/fleet", params=parameters)
+            return sorted(member["service"] for member in response.json()["items"])
+
+        async def both_ready() -> bool:
+            return await chosen(state="ready") == ["gateway", "keeper"]
+
+        await until(both_ready)
+        assert await chosen(service="keeper") == ["keeper"]
+        assert await chosen(service="keeper", state="paused") == []
+        assert (await gateway.http.get("/v1/fleet", params={"state": "lost"})).status_code == 422
+
+
 async def test_openapi_describes_every_route_with_examples(gateway):
     document = (await gateway.http.get("/openapi.json")).json()
     assert set(document["paths"]) == {
         "/v1/documents", "/v1/documents/url", "/v1/documents/{document_id}", "/v1/documents/{document_id}/events",
         "/v1/documents/{document_id}/text", "/v1/documents/{document_id}/content", "/v1/query",
-        "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
+        "/v1/queries", "/v1/queries/{query_id}/events", "/v1/queries/{query_id}", "/v1/fleet", "/health/live", "/health/ready",
         "/metrics", "/v1/dlq", "/v1/dlq/replay", "/v1/dlq/{letter_id}", "/v1/dlq/{letter_id}/replay",
         "/v1/alerts", "/v1/alerts/history", "/v1/alerts/{fingerprint}", "/v1/silences", "/v1/silences/{silence_id}",
         "/v1/rules", "/v1/rules/{name}", "/v1/figures", "/v1/health", "/v1/dependencies", "/v1/diagnoses", "/v1/fleet/metrics",

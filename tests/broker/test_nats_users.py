@@ -184,6 +184,8 @@ async def documents_and_questions(platform: Platform) -> None:
     async with platform.http.stream("POST", "/v1/query", json={**QUESTION, "stream": True, "cache": False}) as stream:
         assert "completed" in "".join([line async for line in stream.aiter_lines()])
     await platform.http.delete(f"/v1/queries/{first['query_id']}")
+    for path, status in (("", 200), (f"/{first['query_id']}", 200), (f"/{new_id()}", 404)):
+        assert (await platform.http.get(f"/v1/queries{path}")).status_code == status, path
     assert (await platform.http.delete("/v1/documents/long")).status_code in (200, 202, 204)
     storage = Storage(await platform.people.of("admin"))
     await until(lambda: storage.count("EVENTS", subjects.EVENTS + ".document.purged.*"), timeout_s=WAIT_S)

@@ -89,7 +89,7 @@ READERS = {
     "ANSWERS": {"gateway", "admin"},
     "TERMINALS": {"gateway", "retrieve", "generate", "keeper", "admin"},
     "DLQ": {"gateway", "embed", "keeper", "admin"},
-    "EVENTS": {"keeper", "admin"},
+    "EVENTS": {"gateway", "keeper", "admin"},
 }
 
 
