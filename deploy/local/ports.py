@@ -52,7 +52,7 @@ def is_of(process: psutil.Process, port: int) -> bool:
         listening = process.net_connections("tcp")
     except psutil.Error:
         return False
-    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in listening)
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in listening)
 
 
 def owner(port: int) -> str:
