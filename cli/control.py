@@ -20,13 +20,15 @@ from cli.person import whoever
 from contracts.audit import AuditKind
 from contracts.control import LONGEST_REASON, ControlAction, ControlOrder, ControlOutcome, ControlReply
 from contracts.health import HEARTBEAT_INTERVAL_S
-from contracts.identifiers import new_id
+from contracts.identifiers import TOKEN, new_id
 from messaging.broker import Broker
 from messaging.control import ControlDesk, NotHeardError
 from messaging.fleet import FleetView
 
 app = typer.Typer()
 
+GATEWAY = "gateway"
+"""The one process that takes no orders."""
 LISTEN_S = HEARTBEAT_INTERVAL_S + 0.5
 """Every process has told of itself by then."""
 LONGEST_DEADLINE_S = 3600
@@ -74,12 +76,15 @@ def stacks(name: Named, because: Because = NO_REASON, deadline: Deadline = _SHOR
 
 @dataclass(frozen=True)
 class Answers:
-    """What the workers of a name said, and those who said nothing; `is_service` if it is that of a service."""
+    """What the workers of a name said, those who said nothing, and why others were not asked; `is_service` if the name is that of
+    a service.
+    """
 
     replies: Sequence[ControlReply]
     silent: Sequence[NotHeardError]
     advice: str
     is_service: bool
+    unable: Sequence[str] = ()
 
 
 def _ordered(action: ControlAction, named: str, because: str, deadline_s: float) -> Answers:
@@ -110,12 +115,13 @@ async def _order(action: ControlAction, named: str, reason: str, deadline_s: flo
                 return error
 
         with messages().status(f"{named}: {action.value.replace('_', ' ')}"):
-            answers = await asyncio.gather(*(order(*name) for name in meant))
+            answers = await asyncio.gather(*(order(*name) for name in meant if name[0] != GATEWAY))
     return Answers(
         replies=[answer for answer in answers if isinstance(answer, ControlReply)],
         silent=[answer for answer in answers if isinstance(answer, NotHeardError)],
-        advice=_advice(action),
+        advice=_advice(named),
         is_service=named not in {name for service, instance in meant for name in (instance, f"{service}/{instance}")},
+        unable=[f"{instance}: refused: {_no_orders(action)}" for service, instance in meant if service == GATEWAY],
     )
 
 
@@ -149,15 +155,24 @@ def chosen(named: str, heard: Iterable[Name]) -> Sequence[Name]:
         raise CommandError(f"nobody is called {named}", hint=hint, code=Exit.USAGE)
     known = list(dict.fromkeys(name for names in heard for name in names))
     near = difflib.get_close_matches(named.rpartition("/")[2], known, cutoff=0.5) or [name for _, name in heard][:10]
-    raise CommandError(
-        f"nobody who runs is called {named}", hint=f"There are: {', '.join(dict.fromkeys(near))}", code=Exit.USAGE
-    )
+    there = f"There are: {', '.join(dict.fromkeys(near))}. A service may be named, too: all of it."
+    raise CommandError(f"nobody who is heard is called {named}", hint=f"{there} {_advice(named)}", code=Exit.USAGE)
 
 
-def _advice(action: ControlAction) -> str:
+def _no_orders(action: ControlAction) -> str:
     if action is ControlAction.DUMP_STACKS:
-        return "On its host `kill -USR1 PID` has it write the stacks of its threads among its logs, also when it hangs."
-    return "`waggle status` shows who runs and what they are doing."
+        return "it takes no orders; `kill -USR1 PID` on its host has it write the stacks of its threads among its logs"
+    return "it takes no work from queues"
+
+
+def _advice(named: str) -> str:
+    """What hangs is not heard, or does not answer."""
+    name = named.rpartition("/")[2]
+    restart = f"waggle restart {name if TOKEN.fullmatch(name) else 'NAME'}"
+    return (
+        "`waggle status` shows who runs and what they are doing. Of one that hangs, `kill -USR1 PID` on its host has it write "
+        f"the stacks of its threads among its logs, and `{restart}` starts it anew."
+    )
 
 
 def _tell_state(reply: ControlReply) -> None:
@@ -174,13 +189,13 @@ def finish(answers: Answers, *, as_json: bool, tell: Callable[[ControlReply], No
     failed = [
         f"{reply.instance}: {reply.outcome.value}: {reply.detail}" for reply in answers.replies if not _is_done(reply)
     ]
-    failed += map(str, answers.silent)
+    failed += [*answers.unable, *map(str, answers.silent)]
     if as_json and answers.replies:
         items = [reply.model_dump(mode="json") for reply in answers.replies]
         print_json({"items": items} if answers.is_service else items[0])
     for reply in () if as_json else filter(_is_done, answers.replies):
         tell(reply)
-    if failed and not (as_json and not answers.silent):
+    if failed and not (as_json and not answers.silent and not answers.unable):
         raise CommandError("; ".join(failed), hint=answers.advice if answers.silent else "")
     raise typer.Exit(Exit.FAILED if failed else Exit.OK)
 

@@ -21,7 +21,10 @@ from contracts.platforms import Instance, InstanceState, Scaled
 from contracts.settings import AllSettings
 from deploy.local.addresses import RunningStack
 from deploy.local.layout import Layout, layout_of
+from deploy.local.programs import BROKER
 from deploy.platforms.local import LocalPlatform
+from deploy.platforms.slots import has_run
+from deploy.platforms.targets import require_known
 
 app = typer.Typer()
 
@@ -115,6 +118,7 @@ def _each(
     """Change the process of that name, or those that are `meant` of a service, one after another, and tell of each."""
     with _showing(f"looking for {name}"):
         seen = asyncio.run(_platform().list())
+        _require_known(name, seen)
     of_service = [instance for instance in seen if instance.service == name != instance.instance]
     changed = list[Instance]()
     for each in [instance.instance for instance in meant(of_service)] if of_service else [name]:
@@ -126,6 +130,20 @@ def _each(
         items = [asdict(instance) for instance in changed]
         print_json({"items": items} if of_service else items[0])
     return changed
+
+
+def _require_known(name: str, seen: Sequence[Instance]) -> None:
+    """Raises `UnknownTargetError` with the nearest of what is there: services that have one, and processes that run; of those that were
+    stopped, too, where that is all there is. Other slots are in reserve.
+    """
+    there = _running(seen) or [instance for instance in seen if has_run(instance)]
+    require_known(
+        name,
+        {each for instance in seen for each in (instance.service, instance.instance)},
+        what="process or service",
+        never={BROKER},
+        offered=[each for instance in there for each in (instance.service, instance.instance)],
+    )
 
 
 def _running(instances: Sequence[Instance]) -> list[Instance]:

@@ -20,6 +20,7 @@ from deploy.local.assembly import CONNECT_S, NATS_PORT, assemble, replicas_of
 from deploy.local.errors import StartError
 from deploy.local.journal import histories
 from deploy.local.layout import layout_of
+from deploy.local.programs import OBSERVER
 from deploy.local.stack import LocalStack
 from observability.logging import readable
 
@@ -58,6 +59,7 @@ def up(
             take_down(stack.layout)
             raise
         _announce(stack, started, as_json=as_json, detached=detach)
+        _warn_of_figures(stack, settings)
         if not detach:
             _keep(stack)
 
@@ -123,6 +125,15 @@ def _announce(stack: LocalStack, started: Started, *, as_json: bool, detached: b
         )
     stop = "`waggle down` stops it" if detached else "Ctrl-C stops it"
     console().print(f'Next: `waggle ingest ./docs`, then `waggle ask "…"`. {stop}.', style="dim")
+
+
+def _warn_of_figures(stack: LocalStack, settings: AllSettings) -> None:
+    """The observer waits for its port without a word here; whoever scrapes it meets a stranger meanwhile."""
+    from deploy.checkup import host
+
+    finding = host.observer_port(settings)
+    if OBSERVER in stack.fleet.expected() and finding.advice:
+        messages().print(f"{finding.detail}. {finding.advice}", style="yellow")
 
 
 def _keep(stack: LocalStack) -> None:

@@ -11,7 +11,7 @@ import psutil
 
 from contracts.model_settings import EncoderKind, RerankerKind
 from contracts.settings import AllSettings
-from deploy.checkup.finding import Finding, fail, ok, warn
+from deploy.checkup.finding import Finding, Level, fail, ok, warn
 from deploy.checkup.model_folder import is_path
 from deploy.local import leftovers, ports
 from deploy.local.addresses import RunningStack
@@ -72,7 +72,7 @@ def listening(settings: AllSettings) -> list[Finding]:
     """The ports that `waggle up` takes: free, or taken by our own stack."""
     layout = layout_of(settings)
     if RunningStack.read(layout) is not None:
-        return [ok("ports", "taken by the stack that runs here")]
+        return [ok("ports", "taken by the stack that runs here"), *_unwell(observer_port(settings))]
     if left := leftovers.find(layout):
         advice = "Run `waggle down`, or `waggle up`, which stops them first."
         return [
@@ -83,7 +83,26 @@ def listening(settings: AllSettings) -> list[Finding]:
     wanted = [("gateway", settings.gateway_host, settings.gateway_port, "--port 0")]
     if "nats_url" not in settings.model_fields_set:
         wanted.append(("broker", "127.0.0.1", NATS_PORT, "--nats-port 0"))
-    return [_port(*each) for each in wanted]
+    return [*(_port(*each) for each in wanted), observer_port(settings)]
+
+
+def observer_port(settings: AllSettings) -> Finding:
+    """That of the figures of the fleet: free, or had by an observer of our own stack. Nothing else waits for it."""
+    port = settings.observer_port
+    if port == 0 or ports.is_free(settings.observer_host, port):
+        return ok("ports", f"observer: {port} is free")
+    if any(ports.is_of(process, port) for process in leftovers.find(layout_of(settings)).values()):
+        return ok("ports", f"observer: {port} is taken by the stack that runs here")
+    return warn(
+        "ports",
+        f"observer: {port} is taken by {ports.owner(port)}: nobody sees the figures of the fleet at /metrics until it is "
+        "free; all else works",
+        "End it, or set WAGGLE_OBSERVER_PORT to another port (0: any that is free) and start the stack again.",
+    )
+
+
+def _unwell(finding: Finding) -> list[Finding]:
+    return [] if finding.level is Level.OK else [finding]
 
 
 def models(settings: AllSettings) -> list[Finding]:

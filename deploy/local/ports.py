@@ -46,6 +46,15 @@ def free_port(host: str = "127.0.0.1") -> int:
         return int(probe.getsockname()[1])
 
 
+def is_of(process: psutil.Process, port: int) -> bool:
+    """Whether `process` listens on `port`, as far as the system says."""
+    try:
+        listening = process.net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in listening)
+
+
 def owner(port: int) -> str:
     """Who listens on `port`, as `name, pid 123`; `another process` where the system does not say."""
     try:

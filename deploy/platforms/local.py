@@ -23,7 +23,7 @@ from deploy.local.layout import Layout
 from deploy.local.lock import locked
 from deploy.local.programs import BROKER, SERVICES
 from deploy.local.supervision import ProcessInfo, Supervisor, SupervisorGoneError
-from deploy.platforms.slots import at_work, plan, require_as_seen
+from deploy.platforms.slots import at_work, has_run, plan, require_as_seen
 from deploy.platforms.stack_dumps import dumped_stacks
 from deploy.platforms.targets import require_known, require_within
 
@@ -138,7 +138,8 @@ class LocalPlatform:
 
     async def _slot(self, instance: str) -> _Slot:
         slots = {slot.instance: slot for slot in await self._slots()}
-        require_known(instance, slots, what="instance", never={BROKER})
+        offered = () if instance in slots else [seen.instance for seen in await self.list() if has_run(seen)]
+        require_known(instance, slots, what="instance", never={BROKER}, offered=offered)
         return slots[instance]
 
     async def _slots_of(self, service: str) -> Sequence[_Slot]:

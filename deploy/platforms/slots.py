@@ -34,6 +34,11 @@ def at_work(slot: Instance) -> bool:
     return slot.state in _AT_WORK
 
 
+def has_run(slot: Instance) -> bool:
+    """Whether it runs or did, in this run of its platform; a slot in reserve did not."""
+    return slot.state is not InstanceState.STOPPED or slot.since is not None
+
+
 def require_as_seen(found: Instance, seen: Instance) -> None:
     """Raises `InstanceChangedError` unless state and process are those that were seen."""
     if (found.state, found.pid) == (seen.state, seen.pid):

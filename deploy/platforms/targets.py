@@ -20,17 +20,21 @@ def require_explicit(target: str) -> None:
         )
 
 
-def require_known(target: str, known: Iterable[str], *, what: str, never: Iterable[str] = ()) -> None:
-    """`what` says of what kind the names are. Those in `never` exist, and are no targets.
+def require_known(
+    target: str, known: Iterable[str], *, what: str, never: Iterable[str] = (), offered: Iterable[str] = ()
+) -> None:
+    """`what` says of what kind the names are. Those in `never` exist, and are no targets. Whoever names none of the `known` is
+    told the nearest of those that are `offered`, or of all.
 
     Raises `NotATargetError` and `UnknownTargetError`.
     """
     require_explicit(target)
     if target in never:
         raise NotATargetError(f"{target} is the broker: everything else needs it. To stop all in order: `waggle down`.")
-    names = sorted(known)
-    if target in names:
+    every = set(known)
+    if target in every:
         return
+    names = sorted(set(offered) or every)
     nearest = tuple(difflib.get_close_matches(target, names, n=_NEAREST))
     advice = f"Did you mean {' or '.join(nearest)}?" if nearest else f"There are: {', '.join(names) or 'none'}."
     raise UnknownTargetError(f"There is no {what} {target}. {advice}", nearest=nearest)

@@ -60,7 +60,7 @@ class ControlDesk:
 
 def _read(message: Msg, order: ControlOrder) -> ControlReply:
     if (message.headers or {}).get("Status") == _NO_RESPONDERS:
-        raise NotHeardError(f"{order.service} {order.instance} takes no orders: it does not run, or is no worker")
+        raise NotHeardError(f"{order.instance} takes no orders: it does not run, or is no worker")
     try:
         return ControlReply.from_bytes(message.data)
     except WaggleError as error:

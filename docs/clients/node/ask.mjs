@@ -4,7 +4,7 @@
 //
 // Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default"), and where the broker has users
 // WAGGLE_NATS_NKEY_SEED (the file of asker-<tenant>) and WAGGLE_NATS_INBOX_PREFIX (_INBOX_asker-<tenant>).
-// Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there.
+// Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there, or it does not let us in.
 
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -21,9 +21,15 @@ async function* events(connection, tenant, queryId) {
   const progress = connection.subscribe(subject);
   const queue = [];
   let wake = () => {};
+  let refused; // the broker does not permit a subscription
   const feed = async (source) => {
-    for await (const message of source) {
-      queue.push(codec.decode(message.data));
+    try {
+      for await (const message of source) {
+        queue.push(codec.decode(message.data));
+        wake();
+      }
+    } catch (error) {
+      refused = error;
       wake();
     }
   };
@@ -31,8 +37,10 @@ async function* events(connection, tenant, queryId) {
   const deadline = Date.now() + BUDGET_MS + GRACE_MS;
   try {
     await connection.flush();
+    if (refused) throw refused;
     yield { kind: "subscribed" };
     for (;;) {
+      if (refused) throw refused;
       while (queue.length > 0) {
         const event = queue.shift();
         yield event;
@@ -71,6 +79,24 @@ function identity() {
   return inboxPrefix ? { ...shown, inboxPrefix } : shown;
 }
 
+/** Why the broker does not let us in or not do what we do, and what to do; null for any other error. */
+function refusal(error, tenant) {
+  const user = `asker-${tenant}`;
+  if (error.code === "AUTHORIZATION_VIOLATION") {
+    return (
+      "the broker of WAGGLE_NATS_URL does not let us in (authorization violation): set WAGGLE_NATS_NKEY_SEED to the file of " +
+      `${user}, and WAGGLE_NATS_INBOX_PREFIX to _INBOX_${user}`
+    );
+  }
+  if (error.code === "PERMISSIONS_VIOLATION") {
+    return (
+      `the broker does not permit this (${error.message}): to ask for the tenant ${tenant} (WAGGLE_TENANT), ` +
+      `WAGGLE_NATS_NKEY_SEED has to be the file of ${user}, and WAGGLE_NATS_INBOX_PREFIX _INBOX_${user}`
+    );
+  }
+  return null;
+}
+
 function show(completed, shown) {
   console.log(completed.answer === shown ? "" : `\n\n${completed.answer}`);
   for (const citation of completed.citations) {
@@ -91,7 +117,7 @@ async function main() {
   try {
     connection = await connect({ servers, name: "waggle-node-client", ...identity() });
   } catch (error) {
-    console.error(`cannot reach the broker of WAGGLE_NATS_URL: ${error.message}`);
+    console.error(refusal(error, tenant) ?? `cannot reach the broker of WAGGLE_NATS_URL: ${error.message}`);
     return 3;
   }
   const queryId = randomUUID();
@@ -124,6 +150,11 @@ async function main() {
     }
     return 1;
   } catch (error) {
+    const refused = refusal(error, tenant);
+    if (refused) {
+      console.error(refused);
+      return 3;
+    }
     const without = error.code === "503"; // no responders
     console.error(without ? "the broker of WAGGLE_NATS_URL takes no questions: does Waggle run on it?" : error.message);
     return without ? 3 : 1;

@@ -4,7 +4,7 @@
 
 Environment: WAGGLE_NATS_URL (default nats://127.0.0.1:4222), WAGGLE_TENANT (default "default"), and where the broker has users
 WAGGLE_NATS_NKEY_SEED (the file of asker-<tenant>) and WAGGLE_NATS_INBOX_PREFIX (_INBOX_asker-<tenant>).
-Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there.
+Exit code: 0 answered, 1 failed or cancelled, 2 no question given, 3 no broker or no Waggle there, or it does not let us in.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ import json
 import os
 import sys
 import uuid
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+
+T = TypeVar("T")
 
 BUDGET_S = 30.0
 GRACE_S = 5.0
@@ -71,29 +75,69 @@ async def ask(connection: Client, tenant: str, query: str) -> int:
                     return 1
 
 
-async def ignored(_: Exception) -> None:
-    """What ends the connection is raised where it is waited for."""
+class RefusedError(Exception):
+    """The broker does not let us in, or not do what we do. It says so apart from any answer."""
+
+
+async def unless_refused(work: Coroutine[Any, Any, T], refused: asyncio.Future[T]) -> T:
+    """What `work` comes to. Raises `RefusedError` as soon as the broker says so, instead of when the time is up."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task, refused}, return_when=asyncio.FIRST_COMPLETED)
+    if refused.done():
+        task.cancel()
+    return await (refused if refused.done() else task)
+
+
+def refusal(error: Exception, tenant: str) -> RefusedError | None:
+    said, user = str(error), f"asker-{tenant}"
+    if "authorization violation" in said.lower():
+        return RefusedError(
+            "the broker of WAGGLE_NATS_URL does not let us in (authorization violation): set WAGGLE_NATS_NKEY_SEED to the file of "
+            f"{user}, and WAGGLE_NATS_INBOX_PREFIX to _INBOX_{user}"
+        )
+    if "permissions violation" in said.lower():
+        return RefusedError(
+            f"the broker does not permit this ({said.removeprefix('nats: ')}): to ask for the tenant {tenant} (WAGGLE_TENANT), "
+            f"WAGGLE_NATS_NKEY_SEED has to be the file of {user}, and WAGGLE_NATS_INBOX_PREFIX _INBOX_{user}"
+        )
+    return None
 
 
 async def main() -> int:
     if len(sys.argv) < 2:
         print('usage: python ask.py "your question"', file=sys.stderr)
         return 2
-    servers = os.environ.get("WAGGLE_NATS_URL", "nats://127.0.0.1:4222").split(",")
     try:
-        async with asyncio.timeout(CONNECT_S):
-            connection = await nats.connect(
-                servers=servers,
-                name="waggle-python-client",
-                error_cb=ignored,
-                nkeys_seed=os.environ.get("WAGGLE_NATS_NKEY_SEED"),
-                inbox_prefix=os.environ.get("WAGGLE_NATS_INBOX_PREFIX", "_INBOX"),
-            )
+        return await connect_and_ask(sys.argv[1])
+    except RefusedError as error:
+        print(error, file=sys.stderr)
+        return 3
+
+
+async def connect_and_ask(query: str) -> int:
+    servers = os.environ.get("WAGGLE_NATS_URL", "nats://127.0.0.1:4222").split(",")
+    tenant = os.environ.get("WAGGLE_TENANT", "default")
+    refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def hear(error: Exception) -> None:
+        """Anything but a refusal is raised where it is waited for."""
+        if (found := refusal(error, tenant)) and not refused.done():
+            refused.set_exception(found)
+
+    connecting = nats.connect(
+        servers=servers,
+        name="waggle-python-client",
+        error_cb=hear,
+        nkeys_seed=os.environ.get("WAGGLE_NATS_NKEY_SEED"),
+        inbox_prefix=os.environ.get("WAGGLE_NATS_INBOX_PREFIX", "_INBOX"),
+    )
+    try:
+        connection = await unless_refused(asyncio.wait_for(connecting, CONNECT_S), refused)
     except (TimeoutError, OSError, nats.errors.Error) as error:
         print(f"cannot reach the broker of WAGGLE_NATS_URL: {str(error) or type(error).__name__}", file=sys.stderr)
         return 3
     try:
-        return await ask(connection, os.environ.get("WAGGLE_TENANT", "default"), sys.argv[1])
+        return await unless_refused(ask(connection, tenant, query), refused)
     except nats.js.errors.NoStreamResponseError:
         print("the broker of WAGGLE_NATS_URL takes no questions: does Waggle run on it?", file=sys.stderr)
         return 3

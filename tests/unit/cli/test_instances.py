@@ -84,6 +84,15 @@ def test_a_service_is_restarted_one_after_another_stopped_and_started(
     assert [name for name, pid in pids(site).items() if pid] == ["embed-1", "keeper-1"]
 
 
+def test_only_what_runs_is_offered_to_who_names_what_is_not_there(
+    site: LocalSite, ready: None, waggle: Callable[..., Ran]
+) -> None:
+    assert "There are: embed, embed-1, keeper, keeper-1." in waggle("restart", "nosuch").err
+    waggle("scale", "embed", "2")
+    waggle("scale", "embed", "1")
+    assert "Did you mean embed-1 or embed?" in waggle("restart", "embed-7").err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

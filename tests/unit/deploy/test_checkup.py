@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections import namedtuple
 from pathlib import Path
 
+import psutil
 import pytest
 
 from contracts.model_settings import RerankerKind
@@ -47,6 +49,32 @@ def test_a_port_that_is_taken_fails_with_the_option_that_helps(settings: AllSett
 
     assert found[0].level is Level.FAIL
     assert "--port 0" in found[0].advice
+
+
+def test_a_port_of_the_observer_that_somebody_has_is_a_warning(settings: AllSettings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = host.listening(settings.model_copy(update={"observer_port": port}))
+
+    assert found[-1].level is Level.WARN
+    assert str(os.getpid()) in found[-1].detail
+    assert "WAGGLE_OBSERVER_PORT" in found[-1].advice
+
+
+@pytest.mark.parametrize(("ours", "levels"), [(False, [Level.OK, Level.WARN]), (True, [Level.OK])])
+def test_while_the_stack_runs_only_its_own_observer_may_have_that_port(
+    settings: AllSettings, monkeypatch: pytest.MonkeyPatch, ours: bool, levels: list[Level]
+) -> None:
+    running = RunningStack(url="http://127.0.0.1:1", nats_url="nats://127.0.0.1:4222", expected={})
+    monkeypatch.setattr(RunningStack, "read", lambda _: running)
+    stack = {"observer-1": psutil.Process()} if ours else {"observer-1": psutil.Process(os.getppid())}
+    monkeypatch.setattr("deploy.local.leftovers.find", lambda _: stack)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = host.listening(settings.model_copy(update={"observer_port": port}))
+
+    assert [each.level for each in found] == levels
 
 
 def test_the_packaged_model_is_found_and_a_name_is_warned_about(settings: AllSettings) -> None:

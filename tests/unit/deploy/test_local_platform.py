@@ -40,7 +40,7 @@ class SmallFleet(Fleet):
         return (Group(name="workers", priority=50, programs=(*workers, *gateway)),)
 
     def _room(self, service: str) -> int:
-        return {"embed": 3, "keeper": 2}.get(service, 0)
+        return {"embed": 3, "keeper": 2, "observer": 1}.get(service, 0)
 
     def _waggle(
         self, name: str, service: str, arguments: tuple[str, ...], *, stop_wait_s: float, spare: bool = False
@@ -50,20 +50,24 @@ class SmallFleet(Fleet):
         )
 
 
+def unstarted(layout: Layout, **fleet) -> LocalStack:
+    return LocalStack(
+        layout,
+        fleet=SmallFleet(drain_timeout_s=1, most_replicas=3, **fleet),
+        addresses=Addresses(
+            host="127.0.0.1", gateway_port=ports.free_port(), nats_url="nats://elsewhere:4222", nats_port=None
+        ),
+        environment={},
+        provision=lambda: None,
+    )
+
+
 class LocalSite:
     """A stack of small programs, and the platform that changes it."""
 
     def __init__(self, folder: Path, **fleet) -> None:
         self.layout = Layout(folder / "data")
-        self.stack = LocalStack(
-            self.layout,
-            fleet=SmallFleet(drain_timeout_s=1, most_replicas=3, **fleet),
-            addresses=Addresses(
-                host="127.0.0.1", gateway_port=ports.free_port(), nats_url="nats://elsewhere:4222", nats_port=None
-            ),
-            environment={},
-            provision=lambda: None,
-        )
+        self.stack = unstarted(self.layout, **fleet)
         self.platform = LocalPlatform(self.layout)
         self.stack.start(on_step=lambda _: None)
 

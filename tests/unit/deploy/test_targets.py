@@ -40,6 +40,15 @@ def test_a_name_that_is_near_to_none_is_told_with_all() -> None:
         require_known("queen", KNOWN, what="instance")
 
 
+def test_only_names_that_are_offered_are_told_unless_none_is() -> None:
+    with pytest.raises(UnknownTargetError, match=r"Did you mean embed-1\?") as refused:
+        require_known("embed-7", KNOWN, what="instance", offered=["embed-1", "retrieve-1"])
+    assert refused.value.nearest == ("embed-1",)
+    with pytest.raises(UnknownTargetError, match="There are: embed-1, embed-2, retrieve-1"):
+        require_known("queen", KNOWN, what="instance", offered=[])
+    require_known("embed-2", KNOWN, what="instance", offered=["embed-1"])
+
+
 @pytest.mark.parametrize(("replicas", "advised"), [(0, False), (4, True)])
 def test_only_who_wants_more_is_told_how_to_have_more(replicas: int, advised: bool) -> None:
     with pytest.raises(OutOfBoundsError, match="1 to 3") as refused:
