@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,6 +17,7 @@ from cli.broker import connected
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
 from cli.person import whoever
+from cli.target import gateway
 from contracts.audit import AuditKind
 from contracts.control import LONGEST_REASON, ControlAction, ControlOrder, ControlOutcome, ControlReply
 from contracts.health import HEARTBEAT_INTERVAL_S
@@ -116,11 +117,13 @@ async def _order(action: ControlAction, named: str, reason: str, deadline_s: flo
 
         with messages().status(f"{named}: {action.value.replace('_', ' ')}"):
             answers = await asyncio.gather(*(order(*name) for name in meant if name[0] != GATEWAY))
+    is_service = named not in {name for service, instance in meant for name in (instance, f"{service}/{instance}")}
+    unheard = await _unheard(named, {instance for _, instance in meant}) if is_service else []
     return Answers(
         replies=[answer for answer in answers if isinstance(answer, ControlReply)],
-        silent=[answer for answer in answers if isinstance(answer, NotHeardError)],
+        silent=[*(answer for answer in answers if isinstance(answer, NotHeardError)), *unheard],
         advice=_advice(named),
-        is_service=named not in {name for service, instance in meant for name in (instance, f"{service}/{instance}")},
+        is_service=is_service,
         unable=[f"{instance}: refused: {_no_orders(action)}" for service, instance in meant if service == GATEWAY],
     )
 
@@ -136,6 +139,16 @@ async def _found(broker: Broker, named: str) -> Sequence[Name]:
         await fleet.stop()
     heard = [(member.heartbeat.service, member.heartbeat.instance) for member in fleet.members() if member.alive]
     return chosen(named, heard)
+
+
+async def _unheard(service: str, heard: Collection[str]) -> list[NotHeardError]:
+    """Those of a service that the gateway has heard of in the last minutes, and nobody now. Without a gateway nobody knows of them."""
+    try:
+        async with gateway() as client:
+            known = [member.instance for member in (await client.fleet()).items if member.service == service]
+    except CommandError:
+        return []
+    return [NotHeardError(f"{name} is not heard, and was told nothing") for name in known if name not in heard]
 
 
 def chosen(named: str, heard: Iterable[Name]) -> Sequence[Name]:

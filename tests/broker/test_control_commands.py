@@ -16,6 +16,7 @@ from deploy.local.nats_server import NatsServer
 from messaging.broker import Broker
 from messaging.fleet import FleetView
 from tests.support.commands import Command, Ran
+from tests.support.gateways import Gateway
 from tests.support.processes import Running, started
 from tests.support.purges import left, send
 from tests.support.topologies import brisk
@@ -121,6 +122,27 @@ async def test_all_of_a_service_are_ordered_at_once(
             ("tested-1", "done"),
             ("tested-2", "done"),
         }
+
+
+async def test_one_of_a_service_that_is_not_heard_is_named(
+    nats_server: NatsServer, data: Path, process: Running, gateway: Gateway
+) -> None:
+    waggle = Command(environment={"WAGGLE_NATS_URL": nats_server.url, "WAGGLE_URL": gateway.url})
+    environment = worker_environment(nats_server, data, "tested-2", takes_s=0.005)
+    async with started("tests.support.worker_process", **environment) as second:
+        await second.says("ready")
+
+        async def both_are_known() -> bool:
+            return len((await gateway.http.get("/v1/fleet", params={"service": "tested"})).json()["items"]) == 2
+
+        await until(both_are_known)
+        second.signal(signal.SIGSTOP)
+        paused = await waggle("pause", "tested")
+        second.signal(signal.SIGCONT)
+
+    assert paused.code == 1
+    assert paused.out.startswith("tested-1 (tested) is paused")
+    assert "tested-2 is not heard, and was told nothing" in paused.err
 
 
 async def test_the_stacks_of_a_worker_are_shown_and_kept_also_when_its_loop_hangs(
