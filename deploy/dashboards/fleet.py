@@ -122,7 +122,7 @@ ALERTS: Final = Dashboard(
                 graph("Heartbeats per second", ("sum by (instance) (rate(waggle_observer_heartbeats_total[$__rate_interval]))", "{{instance}}"), unit="ops"),
                 graph("Series", ("waggle_observer_series", "{{instance}}")),
                 graph("Refused or not readable in 5 minutes",
-                      ("sum(increase(waggle_observer_series_refused_total[5m])) or vector(0)", "series"), ("sum(increase(waggle_observer_samples_refused_total[5m])) or vector(0)", "samples"), ("sum(increase(waggle_observer_malformed_total[5m])) or vector(0)", "malformed")),
+                      ("sum(increase(waggle_observer_series_refused_total[5m])) or vector(0)", "samples of new series"), ("sum(increase(waggle_observer_samples_refused_total[5m])) or vector(0)", "samples"), ("sum(increase(waggle_observer_malformed_total[5m])) or vector(0)", "malformed")),
             ],
         ),
     ],

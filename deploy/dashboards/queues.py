@@ -47,7 +47,7 @@ PIPELINE: Final = Dashboard(
         Row(
             "The door",
             [
-                graph("Requests per second", ("sum by (http_route, http_response_status_code) (rate(http_server_request_duration_seconds_count[$__rate_interval]))", "{{http_route}} {{http_response_status_code}}"), unit="reqps", width=12),
+                graph("Requests per second", ("sum by (http_route, waggle_status_class) (rate(http_server_request_duration_seconds_count[$__rate_interval]))", "{{http_route}} {{waggle_status_class}}"), unit="reqps", width=12),
                 graph("What came of requests", ("sum by (waggle_outcome) (rate(waggle_gateway_requests_total[$__rate_interval]))", "{{waggle_outcome}}"), unit="reqps", width=12),
                 graph("Time to the head of the response, p95", ("histogram_quantile(0.95, sum by (le, http_route) (rate(http_server_request_duration_seconds_bucket[5m])))", "{{http_route}}"), unit="s", width=12),
             ],

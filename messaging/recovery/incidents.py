@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -59,24 +60,31 @@ class IncidentBook:
             began.append(verified.created_at)
         if not began:
             return None
-        since = min(began) - AROUND
-        alerts, _ = await _all(lambda after: self._alerts.alerts(since=since, after=after, limit=MOST_EVENTS))
-        repairs, _ = await _all(
-            lambda after: self._log.events(since=since, after=after, incident=id, limit=MOST_REPAIRS)
-        )
-        return await asyncio.to_thread(incident, Material(alerts=alerts, episodes=known, repairs=repairs), id)
+        material, complete = await self._material(min(began) - AROUND, None, whole=id)
+        if not complete:  # whatever came of others, its own is told
+            own, _ = await _all(
+                lambda after: self._log.events(since=min(began) - AROUND, after=after, incident=id, limit=MOST_REPAIRS)
+            )
+            material = replace(material, repairs=(*material.repairs, *own))
+        return await asyncio.to_thread(incident, material, id)
 
-    async def _material(self, since: datetime, until: datetime | None) -> tuple[Material, bool]:
-        """Without what was captured, which would be much. `True`: nothing within the span is missing."""
+    async def _material(
+        self, since: datetime, until: datetime | None, *, whole: str | None = None
+    ) -> tuple[Material, bool]:
+        """Of all incidents, since alerts are of the one or of the other. What was captured, which would be much, is only of the
+        one that is told `whole`. `True`: nothing within the span is missing.
+        """
         alerts, all_alerts = await _all(
             lambda after: self._alerts.alerts(since=since, until=until, after=after, limit=MOST_EVENTS)
         )
-        repairs, all_repairs = await _all(lambda after: self._repairs(since, until, after))
+        repairs, all_repairs = await _all(lambda after: self._repairs(since, until, after, whole))
         return Material(alerts=alerts, episodes=await self._known(), repairs=repairs), all_alerts and all_repairs
 
-    async def _repairs(self, since: datetime, until: datetime | None, after: int) -> Page[RecoveryEvent]:
+    async def _repairs(
+        self, since: datetime, until: datetime | None, after: int, whole: str | None
+    ) -> Page[RecoveryEvent]:
         page = await self._log.events(since=since, until=until, after=after, limit=MOST_REPAIRS)
-        return Page(tuple(_lighter(event) for event in page.events), page.after)
+        return Page(tuple(event if event.incident == whole else _lighter(event) for event in page.events), page.after)
 
     async def _known(self) -> Sequence[EpisodeView]:
         return [each.view() for stored in await self._episodes.load() if (each := stored.record) is not None]

@@ -8,7 +8,8 @@ from typing import Any
 from contracts.diagnoses import Cause
 from contracts.incidents import MOST_ENTRIES, MOST_INCIDENTS, IncidentSummary, IncidentView
 from contracts.recovery import CommandOutcome
-from observability.incidents.cases import Case, cases, take_alerts
+from observability.incidents.case import Case
+from observability.incidents.cases import cases, neighbours, take_alerts
 from observability.incidents.matching import described, is_of_all
 from observability.incidents.material import Facts, Material
 from observability.incidents.standing import ended_at, repaired_at, standing
@@ -18,7 +19,7 @@ from observability.incidents.timeline import timeline
 def incidents(material: Material) -> list[IncidentSummary]:
     """All of them, newest first, at most `MOST_INCIDENTS`. Alerts that no cause explains are in none."""
     facts = Facts.of(material)
-    found = cases(facts, most=MOST_INCIDENTS)
+    found = cases(facts)[-MOST_INCIDENTS:]
     take_alerts(found, facts.alerts)
     return [IncidentSummary(**_summary(case, *case.named)) for case in reversed(found) if case.named is not None]
 
@@ -26,9 +27,10 @@ def incidents(material: Material) -> list[IncidentSummary]:
 def incident(material: Material, id: str) -> IncidentView | None:
     """One of them with its timeline; None: it is not among what is known."""
     facts = Facts.of(material)
-    for case in cases(facts, most=MOST_INCIDENTS):
+    found = cases(facts)
+    for case in found:
         if case.id == id and case.named is not None:
-            take_alerts([case], facts.alerts)
+            take_alerts(neighbours(case, found), facts.alerts)
             lines = timeline(case)
             return IncidentView(
                 **_summary(case, *case.named),

@@ -15,7 +15,7 @@ from contracts.recovery import (
     Verdict,
     Verified,
 )
-from observability.incidents.cases import Case
+from observability.incidents.case import Case
 from observability.incidents.sentences import clock, doing, sentence, words
 from observability.incidents.waiting import successor
 

@@ -9,7 +9,7 @@ from contracts.alerts import AlertEvent
 from contracts.diagnoses import EpisodeView
 from contracts.incidents import EntryKind, TimelineEntry
 from observability.incidents import sentences
-from observability.incidents.cases import Case
+from observability.incidents.case import Case
 
 _RANKS: Final = {kind: rank for rank, kind in enumerate(EntryKind)}
 

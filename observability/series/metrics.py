@@ -29,8 +29,8 @@ class StoreMetrics:
         meter.create_observable_counter(
             "waggle.observer.series.refused",
             [self._by_service],
-            unit="{series}",
-            description="New series that were refused because their source, or all together, had too many.",
+            unit="{sample}",
+            description="Samples of new series, refused because their source, or all together, had too many series.",
         )
         meter.create_observable_counter(
             "waggle.observer.samples.refused",

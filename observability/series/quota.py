@@ -42,8 +42,8 @@ class SeriesLimits:
 
     in_all: int = 50_000
     of_source: int = 5_000
-    of_metric: int = 1_000
-    """Of one metric of one source."""
+    of_metric: int = 3_500
+    """Of one metric of one source: every instrument's most series (`observability.cardinality`) with ten buckets each."""
 
 
 class SeriesQuota:
@@ -84,7 +84,7 @@ class SeriesQuota:
                 _less_one(self._of_metric, (source, labels.metric_name))
 
     def refused(self) -> Counter[Source]:
-        """How many series were not taken, by source."""
+        """How often a series was not taken, by source: one that is offered again counts again."""
         with self._lock:
             return Counter(self._refused)
 

@@ -54,7 +54,10 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFigures:
-    """How the store is. `refused_series` tells which sources wanted more series than they may have."""
+    """How the store is.
+
+    `refused_series` tells which sources wanted more series than they may have, and how often: each sample of one counts.
+    """
 
     series: int
     samples_bytes: int

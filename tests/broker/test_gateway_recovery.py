@@ -12,6 +12,7 @@ import pytest
 from opentelemetry.metrics import NoOpMeter
 
 from contracts import subjects, topology
+from contracts.incidents import incident_id
 from contracts.observing import Parameters, RequestKind
 from contracts.recovery import Verdict
 from contracts.recovery_views import RecoveryPlanView
@@ -106,6 +107,27 @@ async def test_incidents_are_listed_and_shown_whole_without_an_observer(gateway:
     earlier = await gateway.http.get("/v1/incidents", params={"until": (NOW - timedelta(hours=3)).isoformat()})
     assert earlier.json()["items"] == []
     assert (await gateway.http.get("/v1/incidents/nothing")).status_code == 404
+
+
+async def test_one_incident_is_shown_as_it_is_listed_whatever_came_close_before(
+    gateway: Gateway, broker: Broker, repaired: None
+):
+    """What fired on through the next one began before the first was repaired: who reads one has to know of both repairs."""
+    shift = NOW - timedelta(minutes=1) - repairs.BEGAN
+    service = {"alertname": "EmbedSlow", "severity": "warning", "service": "embed"}
+    await AlertEvents(broker).publish(_later(repairs.alert(starts=35, labels=service), shift))
+    began = repairs.at(100) + shift
+    again = EpisodeRecord(began_at=began, last_seen_at=began, diagnosis=repairs.diagnosis())
+    await BucketEpisodes(broker).write(again, revision=0)
+
+    listed = (await gateway.http.get("/v1/incidents")).json()["items"]
+
+    assert [item["id"] for item in listed] == [incident_id(repairs.FINGERPRINT, began), INCIDENT]
+    for item in listed:
+        whole = (await gateway.http.get(f"/v1/incidents/{item['id']}")).json()
+        assert {name: whole[name] for name in item} == item
+        fires = [entry["said"] for entry in whole["timeline"] if entry["said"].startswith("Alert EmbedSlow")]
+        assert len(fires) == (1 if item["id"] == INCIDENT else 0)
 
 
 async def test_repairs_are_paused_looked_at_and_resumed(gateway: Gateway):

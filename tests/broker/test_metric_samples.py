@@ -136,7 +136,7 @@ async def test_the_gateway_tells_how_long_requests_took(broker: Broker, nats_ser
         await until(lambda: heard.metric("http.server.request.duration"))
     metric = heard.metric("http.server.request.duration")
     assert metric is not None
-    found = [point.attributes for point in metric.histograms if point.attributes["http.response.status_code"] == "404"]
+    found = [point.attributes for point in metric.histograms if point.attributes["waggle.status_class"] == "4xx"]
     assert [point["http.route"] for point in found] == ["/v1/documents/{document_id}"]
 
 

@@ -16,7 +16,7 @@ from contracts.incidents import MOST_ENTRIES, MOST_INCIDENTS, EntryKind, Inciden
 from contracts.recovery import CommandOutcome, RecoveryDecision, Safeguard, Target, TargetKind, Verdict, Verified
 from contracts.recovery_views import RecoveryEvent
 from observability.incidents import Material, incident, incidents
-from observability.incidents.cases import MOST_ALERTS
+from observability.incidents.case import MOST_ALERTS
 from tests.support.repairs import (
     FINGERPRINT,
     INCIDENT,
@@ -322,6 +322,10 @@ class TestBounds:
         days = [decision(incident=f"i-{n}", seconds=n) for n in range(MOST_INCIDENTS + 3)]
         told = incidents(Material(repairs=days))
         assert (len(told), told[0].id) == (MOST_INCIDENTS, f"i-{MOST_INCIDENTS + 2}")
+
+    def test_one_is_found_however_many_came_after_it(self) -> None:
+        days = [decision(incident=f"i-{n}", seconds=n) for n in range(MOST_INCIDENTS + 3)]
+        assert incident(Material(repairs=days), "i-0") is not None
 
 
 ACTIONS: list[tuple[RecoveryDecision, str]] = [
