@@ -121,14 +121,18 @@ def _each(
         _require_known(name, seen)
     of_service = [instance for instance in seen if instance.service == name != instance.instance]
     changed = list[Instance]()
-    for each in [instance.instance for instance in meant(of_service)] if of_service else [name]:
-        with _showing(doing.format(each)) as show:
-            changed.append(asyncio.run(change(each, show)))
-        if not as_json:
-            console().print(done.format(each))
-    if as_json:
+    try:
+        for each in [instance.instance for instance in meant(of_service)] if of_service else [name]:
+            with _showing(doing.format(each)) as show:
+                changed.append(asyncio.run(change(each, show)))
+            if not as_json:
+                console().print(done.format(each))
+    finally:  # also what was done before another one failed
         items = [asdict(instance) for instance in changed]
-        print_json({"items": items} if of_service else items[0])
+        if as_json and of_service:
+            print_json({"items": items})
+        elif as_json and items:
+            print_json(items[0])
     return changed
 
 

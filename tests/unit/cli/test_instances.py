@@ -117,6 +117,28 @@ def test_refusals_say_what_to_do_and_end_as_wrong_usage(
     assert pids(site) == before
 
 
+def test_what_was_done_before_one_failed_is_told(
+    site: LocalSite, waggle: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def first_only(_: GatewayClient) -> Fleet:
+        running = [process for process in Supervisor(site.layout).processes() if process.pid]
+        return Fleet(
+            items=tuple(
+                Member(service="embed", instance=p.name, pid=p.pid, state="ready")
+                for p in running
+                if p.name == "embed-1"
+            )
+        )
+
+    monkeypatch.setattr(GatewayClient, "fleet", first_only)
+    waggle("scale", "embed", "2", "--timeout", "0")
+
+    ran = waggle("restart", "embed", "--json", "--timeout", "2")
+
+    assert ran.code == 1
+    assert [each["instance"] for each in ran.json["items"]] == ["embed-1"]
+
+
 def test_without_a_stack_it_is_said_how_to_start_one(waggle: Callable[..., Ran]) -> None:
     ran = waggle("scale", "embed", "2")
 
