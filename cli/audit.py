@@ -64,10 +64,15 @@ def audit_table(entries: Iterable[AuditEntry]) -> Table:
             entry.target,
             Text(entry.outcome.value, _STYLES.get(entry.outcome, "")),
             entry.detail,
-            entry.claimed_by or entry.by,
+            who(entry),
             entry.address or "",
         )
     return rows
+
+
+def who(entry: AuditEntry) -> str:
+    """The principal, and who that says to be."""
+    return entry.by if entry.claimed_by is None else f"{entry.by} (says {entry.claimed_by})"
 
 
 async def _entries(asked: Mapping[str, Sequence[str]], *, most: int | None) -> deque[AuditEntry]:

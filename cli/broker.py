@@ -25,12 +25,13 @@ SILENT_S = 2.0
 
 
 @asynccontextmanager
-async def connected(name: str) -> AsyncIterator[Broker]:
+async def connected(name: str, *, patience_s: float | None = None) -> AsyncIterator[Broker]:
     """The broker of `WAGGLE_NATS_URL` where it is set, else of the stack that runs in the data folder, else at the
     default address. Credentials are those of the settings; the stack's own broker is shown those in the data folder. `name` is what the broker calls this client.
     """
     settings = broker_settings()
-    patience_s = CONNECT_S if "nats_url" in settings.model_fields_set else GUESS_S
+    if patience_s is None:
+        patience_s = CONNECT_S if "nats_url" in settings.model_fields_set else GUESS_S
     try:
         with _told_of_waiting(settings.nats_url):
             async with asyncio.timeout(patience_s):

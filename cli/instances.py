@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.live import Live
 from rich.spinner import Spinner
 
+from cli.acting import reachable, told
 from cli.awaiting import await_ready
 from cli.exits import CommandError, Exit
 from cli.output import Json, console, messages, print_json
 from cli.target import gateway_here
+from contracts.audit import AuditKind
 from contracts.platform_errors import NotATargetError, OutOfBoundsError, PlatformAwayError, UnknownTargetError
 from contracts.platforms import Instance, InstanceState, Scaled
 from contracts.settings import AllSettings
@@ -25,10 +27,12 @@ from deploy.local.programs import BROKER
 from deploy.platforms.local import LocalPlatform
 from deploy.platforms.slots import has_run
 from deploy.platforms.targets import require_known
+from messaging.broker import Broker
 
 app = typer.Typer()
 
 READY_S = 180.0
+_REFUSALS: Final = (NotATargetError, UnknownTargetError, OutOfBoundsError)
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="A process, as `waggle status` names it (embed-2), or a service (embed).")
@@ -44,6 +48,7 @@ def start(name: Name, timeout: Timeout = READY_S, as_json: Json = False) -> None
         name,
         _first_unless_one_runs,
         lambda instance, show: _started(instance, timeout, show, restart=False),
+        action="start",
         doing="starting {}",
         done="{} is ready.",
         as_json=as_json,
@@ -62,6 +67,7 @@ def stop(name: Name, as_json: Json = False) -> None:
         name,
         lambda instances: [*reversed(_running(instances))],
         lambda instance, _: _platform().stop(instance),
+        action="stop",
         doing="stopping {}: it finishes what it has in hand",
         done="{} is stopped.",
         as_json=as_json,
@@ -79,6 +85,7 @@ def restart(name: Name, timeout: Timeout = READY_S, as_json: Json = False) -> No
         name,
         _running,
         lambda instance, show: _started(instance, timeout, show, restart=True),
+        action="restart",
         doing="restarting {}: it finishes what it has in hand",
         done="{} was restarted and is ready.",
         as_json=as_json,
@@ -111,6 +118,7 @@ def _each(
     meant: Callable[[Sequence[Instance]], Sequence[Instance]],
     change: Callable[[str, Show], Coroutine[Any, Any, Instance]],
     *,
+    action: str,
     doing: str,
     done: str,
     as_json: bool,
@@ -120,13 +128,21 @@ def _each(
         seen = asyncio.run(_platform().list())
         _require_known(name, seen)
     of_service = [instance for instance in seen if instance.service == name != instance.instance]
+    names = [instance.instance for instance in meant(of_service)] if of_service else [name]
     changed = list[Instance]()
+
+    async def one_after_another() -> None:
+        async with reachable("audit") as broker:
+            for each in names:
+                with _showing(doing.format(each)) as show:
+                    async with _told(broker, action, each):
+                        changed.append(await change(each, show))
+                if not as_json:
+                    console().print(done.format(each))
+
     try:
-        for each in [instance.instance for instance in meant(of_service)] if of_service else [name]:
-            with _showing(doing.format(each)) as show:
-                changed.append(asyncio.run(change(each, show)))
-            if not as_json:
-                console().print(done.format(each))
+        if names:
+            asyncio.run(one_after_another())
     finally:  # also what was done before another one failed
         items = [asdict(instance) for instance in changed]
         if as_json and of_service:
@@ -134,6 +150,13 @@ def _each(
         elif as_json and items:
             print_json(items[0])
     return changed
+
+
+def _told(broker: Broker | None, action: str, target: str, detail: str = "") -> AbstractAsyncContextManager[None]:
+    """In the audit, where there is a broker to tell."""
+    if broker is None:
+        return nullcontext()
+    return told(broker, AuditKind.CONTROL, action, target=target, detail=detail, refusals=_REFUSALS)
 
 
 def _require_known(name: str, seen: Sequence[Instance]) -> None:
@@ -173,8 +196,10 @@ async def _started(instance: str, timeout_s: float, show: Show, *, restart: bool
 
 
 async def _scaled(service: str, replicas: int, timeout_s: float, show: Show) -> Scaled:
-    scaled = await _platform().scale(service, replicas)
-    await _await(scaled.started, timeout_s, show)
+    await _platform().list()  # where no stack runs there is nothing to tell of
+    async with reachable("audit") as broker, _told(broker, "scale", service, f"to {replicas}"):
+        scaled = await _platform().scale(service, replicas)
+        await _await(scaled.started, timeout_s, show)
     return scaled
 
 
@@ -210,7 +235,7 @@ def _showing(text: str) -> Iterator[Show]:
     try:
         with Live(Spinner("dots", text=text), console=screen, transient=True, refresh_per_second=8) as live:
             yield lambda step: live.update(Spinner("dots", text=step))
-    except (NotATargetError, UnknownTargetError, OutOfBoundsError) as error:
+    except _REFUSALS as error:
         raise CommandError(str(error), code=Exit.USAGE) from error
     except PlatformAwayError as error:
         raise CommandError(str(error), code=Exit.UNREACHABLE) from error

@@ -22,7 +22,7 @@ class AuditKind(StrEnum):
     RECOVERY = "recovery"
     CONFIG = "config"
     CONTROL = "control"
-    """Orders to one process."""
+    """Orders to one process; starting and stopping processes."""
     ENDPOINTS = "endpoints"
     INDEX = "index"
     CACHE = "cache"

@@ -53,13 +53,14 @@ class AuditTrail:
         await self._redrive.now_or_later(f"the audit of {act.action} {act.id}", lambda: self._publish(act, "outcome"))
 
     @asynccontextmanager
-    async def telling(self, act: AdminAct) -> AsyncIterator[None]:
-        """Tell of what the body does: done, or unknown when it raises."""
+    async def telling(self, act: AdminAct, *, refusals: tuple[type[Exception], ...] = ()) -> AsyncIterator[None]:
+        """Tell of what the body does: done, refused when it raises one of `refusals`, unknown when it raises anything else."""
         await self.begin(act)
         try:
             yield
-        except BaseException:
-            await self.end(act.model_copy(update={"outcome": ActOutcome.UNKNOWN}))
+        except BaseException as error:
+            outcome = ActOutcome.REFUSED if isinstance(error, refusals) else ActOutcome.UNKNOWN
+            await self.end(act.model_copy(update={"outcome": outcome}))
             raise
         await self.end(act.model_copy(update={"outcome": ActOutcome.DONE}))
 

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
+
 import pytest
 
+from cli import instances
+from cli.acting import reachable
 from contracts import topology
+from contracts.audit import ActOutcome, AdminAct
+from contracts.platform_errors import UnknownTargetError
 from deploy.local.nats_server import NatsServer
 from messaging.audit import AuditLog
 from messaging.broker import Broker
@@ -40,6 +47,29 @@ async def test_a_command_that_acts_through_the_broker_is_told(broker: Broker, na
     (told,) = (await AuditLog(broker).page()).events
     assert (told.kind, told.action, told.target, told.outcome) == ("cache", "clear", "acme", "done")  # type: ignore[union-attr]  # an act
     assert told.principal.startswith("broker:")
+
+
+@pytest.mark.parametrize(("refused", "outcome"), [(False, ActOutcome.DONE), (True, ActOutcome.REFUSED)])
+async def test_what_is_done_to_processes_is_told_beside_it(
+    broker: Broker,
+    nats_server: NatsServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    refused: bool,
+    outcome: str,
+) -> None:
+    monkeypatch.setenv("WAGGLE_NATS_URL", nats_server.url)
+    monkeypatch.setenv("WAGGLE_DATA_DIR", str(tmp_path))
+
+    with pytest.raises(UnknownTargetError) if refused else nullcontext():
+        async with reachable("audit") as reached, instances._told(reached, "scale", "embed", "to 2"):
+            if refused:
+                raise UnknownTargetError("There is no service embed.")
+
+    (told,) = (await AuditLog(broker).page()).events
+    assert isinstance(told, AdminAct)
+    assert (told.kind, told.action, told.target, told.detail) == ("control", "scale", "embed", "to 2")
+    assert told.outcome is outcome
 
 
 @pytest.mark.parametrize("command", [("keys", "bootstrap"), ("cache", "clear", "--all")])
