@@ -10,6 +10,14 @@ from cli.exits import CommandError, Exit
 from cli.replies import Problem
 
 _WRONG_USAGE: Final = frozenset({400, 422})
+_COMMANDS: Final = {
+    "/v1/documents": "waggle documents ls",
+    "/v1/incidents": "waggle incidents",
+    "/v1/keys": "waggle keys ls",
+    "/v1/silences": "waggle alerts silences",
+    "/v1/alerts/history": "waggle alerts history",
+}
+"""What does here what the gateway advises those who speak HTTP."""
 
 
 class GatewayError(CommandError):
@@ -17,7 +25,10 @@ class GatewayError(CommandError):
 
     def __init__(self, problem: Problem, *, retry_after_s: float | None = None) -> None:
         code = Exit.USAGE if problem.status in _WRONG_USAGE else Exit.FAILED
-        super().__init__(problem.detail or problem.title or f"the gateway answered {problem.status}", code=code)
+        said = problem.detail or problem.title or f"the gateway answered {problem.status}"
+        for path, command in _COMMANDS.items():
+            said = said.replace(f"`{path}`", f"`{command}`")
+        super().__init__(said, code=code)
         self.problem = problem
         self.retry_after_s = retry_after_s
 

@@ -105,7 +105,7 @@ def _sources(paths: list[str], exclude: list[str]) -> list[Source]:
             *find([path for path in paths if not is_url(path)], exclude=exclude),
         ]
     except (FileNotFoundError, httpx.InvalidURL) as error:
-        raise CommandError(str(error), code=Exit.USAGE) from error
+        raise CommandError(str(error), hint="Nothing was submitted.", code=Exit.USAGE) from error
     if not sources:
         raise CommandError("no file is left to submit", hint="--exclude leaves all of them out.", code=Exit.USAGE)
     return sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
@@ -28,3 +28,11 @@ class LazyGroup(TyperGroup):
         app: typer.Typer = import_module(self.modules[cmd_name]).app
         app.rich_markup_mode = self.rich_markup_mode  # help looks the same everywhere
         return typer.main.get_group(app).get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: Context) -> Any:
+        """Values of options that make no sense are refused in the words of the library that reads them; not in its marks."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")
+            raise

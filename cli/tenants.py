@@ -14,12 +14,21 @@ from cli.exits import CommandError, Exit
 from cli.output import Json, ago, console, plain, print_json, size, table
 from cli.target import gateway
 from cli.tenant_replies import Tenant
+from contracts.identifiers import TOKEN
 
 app = typer.Typer()
 tenants = typer.Typer(no_args_is_help=True, help="Tenants: what each has, and what is agreed with it.")
 app.add_typer(tenants, name="tenants")
 
-Name = Annotated[str, typer.Argument(help="The tenant's name.", metavar="TENANT")]
+
+def _named(text: str) -> str:
+    if not TOKEN.fullmatch(text):
+        message = f"no tenant can be called {text!r}: letters, digits, - and _ only, 128 at most"
+        raise CommandError(message, code=Exit.USAGE)
+    return text
+
+
+Name = Annotated[str, typer.Argument(help="The tenant's name.", metavar="TENANT", callback=_named)]
 
 NONE: Final = "none"
 """What is given for a term that is to be as the gateways' settings say."""

@@ -234,9 +234,13 @@ def of_validation(error: ValidationError) -> Problem:
 
 
 def _of_errors(found: Sequence[tuple[Sequence[int | str], str]]) -> Problem:
-    errors = [{"field": ".".join(map(str, loc)) or "body", "message": msg} for loc, msg in found[:_MAX_ERRORS]]
+    errors = [{"field": ".".join(map(str, loc)) or "body", "message": _plain(msg)} for loc, msg in found[:_MAX_ERRORS]]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors[:3])
     return invalid(f"{detail}.", errors)
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
 
 
 def _of_http(error: HTTPException) -> Problem:

@@ -36,4 +36,6 @@ async def test_what_makes_no_sense_is_refused(broker: Broker, gateway: Gateway) 
         assert (await waggle("set", "acme", *arguments)).code == 2
     refused = await waggle("set", "acme", "--rate-limit", "lots")
     assert (refused.code, "for example 20/10s" in refused.err) == (2, True)
-    assert (await waggle("show", "../keys")).code == 1
+    for arguments in (["show", "../keys"], ["set", "a b", "--weight", "2"]):
+        named = await waggle(*arguments)
+        assert (named.code, "letters, digits, - and _ only" in named.err) == (2, True)

@@ -15,7 +15,7 @@ from cli.configuration import telemetry_variables
 from cli.main import Commands
 from cli.output import size
 from cli.rates import Rates
-from cli.replies import Fleet, Member
+from cli.replies import Fleet, Member, Problem
 from cli.target import gateway
 from deploy.local.addresses import RunningStack
 from tests.unit.cli.gateways import FakeGateway
@@ -187,6 +187,12 @@ def test_deleting_reports_each_document(waggle, fake_gateway: FakeGateway) -> No
     assert ran.code == 1
     assert "✓ d1" in ran.out
     assert "✗ d2" in ran.out
+
+
+def test_advice_of_the_gateway_names_the_command_and_not_the_path() -> None:
+    told = GatewayError(Problem(status=404, detail="There is no document d9. `/v1/documents` lists them."))
+
+    assert str(told) == "There is no document d9. `waggle documents ls` lists them."
 
 
 def test_the_port_of_the_gateway_says_where_to_ask(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

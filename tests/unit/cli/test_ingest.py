@@ -114,6 +114,13 @@ def test_json_holds_every_outcome(waggle, fake_gateway: FakeGateway, folder: Pat
     assert items["08.txt"]["state"] == "ready"
 
 
+def test_a_path_that_is_missing_has_nothing_submitted(waggle, fake_gateway: FakeGateway, folder: Path) -> None:
+    ran = waggle("ingest", str(folder), "missing.pdf")
+
+    assert (ran.code, "Nothing was submitted." in ran.err) == (2, True)
+    assert fake_gateway.requests == []
+
+
 @pytest.mark.parametrize("arguments", [["nowhere"], ["--metadata", "topic", "."], []])
 def test_wrong_usage_is_exit_code_two(waggle, fake_gateway: FakeGateway, arguments: list[str]) -> None:
     assert waggle("ingest", *arguments).code == 2

@@ -102,6 +102,13 @@ def test_what_makes_no_sense_is_not_asked_for(gateway: KeyGateway, waggle: Waggl
     assert gateway.requests == []
 
 
+def test_a_scope_that_there_is_not_is_told_with_those_that_are(gateway: KeyGateway, waggle: Waggle) -> None:
+    assert (
+        "Invalid value for '--scope': 'bogus' is not one of 'ingest'"
+        in waggle("keys", "create", "x", "--scope", "bogus").err
+    )
+
+
 def test_those_in_force_are_listed_and_all_on_demand(gateway: KeyGateway, waggle: Waggle) -> None:
     lately = datetime.now(UTC) - timedelta(minutes=5, seconds=20)
     gateway.items = [{**KEY, "last_used_at": lately.isoformat()}, {**KEY, "name": "other"}]
