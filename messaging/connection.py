@@ -7,6 +7,7 @@ for good: a closed client cannot recover, and a process that lives on with one l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ RECONNECT_WAIT_S = 0.5
 PING_INTERVAL_S = 10
 MAX_OUTSTANDING_PINGS = 2
 DRAIN_TIMEOUT_S = 5
+CANCEL_S = 0.1
 ADVISE_EVERY_S = 15.0
 """How often a process says that it waits for a broker that is not there."""
 EXIT_CONNECTION_CLOSED = 70
@@ -67,11 +69,15 @@ class Connection:
         connection = cls(name=name, on_closed=on_closed)
         connection._advice = f"nobody answers at {settings.nats_url}: start the broker, or correct WAGGLE_NATS_URL"
         options = connection._options(settings)
+        connecting = asyncio.create_task(connection.nc.connect(**options))
         try:
-            await connection.nc.connect(**options)
+            await asyncio.wait({connecting})
+            connecting.result()
         except BaseException:  # refused, or no longer wanted: leave no socket behind
             connection._closing = True
-            await connection.nc.close()
+            await _ended(connecting)
+            with contextlib.suppress(AssertionError):  # it had not even begun
+                await connection.nc.close()
             raise
         connection._established = True
         return connection
@@ -142,6 +148,15 @@ class Connection:
     def _server(self) -> str:
         url = self.nc.connected_url
         return f"{url.hostname}:{url.port}" if url else "unknown"
+
+
+async def _ended(connecting: asyncio.Task[None]) -> None:
+    """The library tries again for ever, and takes a cancellation that comes when an attempt fails for just that."""
+    while not connecting.done():
+        connecting.cancel()
+        await asyncio.wait({connecting}, timeout=CANCEL_S)
+    if not connecting.cancelled():
+        connecting.exception()
 
 
 def _exit_process() -> None:

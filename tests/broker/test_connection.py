@@ -6,7 +6,9 @@ import asyncio
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import nats.errors
 import nkeys
@@ -19,6 +21,7 @@ from contracts.topology import Topology
 from deploy.local.nats_server import NatsServer
 from messaging.app import WorkerApp
 from messaging.broker import Broker
+from messaging.client import HeaderedClient
 from messaging.connection import EXIT_CONNECTION_CLOSED
 from messaging.delivery import Delivery
 from messaging.errors import (
@@ -94,6 +97,24 @@ class TestAvailability:
             broker = await connecting
         await broker.close()
         server.stop()
+
+    async def test_who_waits_no_longer_is_let_go_also_where_an_attempt_fails_at_that_moment(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        library = HeaderedClient.connect
+
+        async def connect(client: HeaderedClient, **options: Any) -> None:
+            """For which a cancellation may be one more attempt that failed."""
+            for _ in range(3):
+                with suppress(asyncio.CancelledError):
+                    await library(client, **options)
+            await library(client, **options)
+
+        monkeypatch.setattr("messaging.client.HeaderedClient.connect", connect)
+        async with asyncio.timeout(60):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await Broker.connect(BrokerSettings(nats_url="nats://127.0.0.1:9"), name="test")
 
     async def test_another_server_of_the_list_is_used(self, nats_server: NatsServer) -> None:
         settings = BrokerSettings(nats_url=f"nats://127.0.0.1:9, {nats_server.url}")

@@ -97,6 +97,12 @@ def test_names_that_prometheus_reserves_are_changed_and_no_others() -> None:
     assert others == given[1:]
 
 
+def test_when_a_series_was_made_is_no_metric_of_its_own() -> None:
+    [counter] = registered_families([CounterMetricFamily("c", "help", value=1, created=1234.5)])
+    assert [sample.name for sample in counter.samples] == ["c_total"]
+    assert counter.type == "counter"
+
+
 @pytest.mark.parametrize(
     ("accept", "named", "chosen"),
     [
