@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from cli.alert_tables import alert_details, alerts_table, changes_table, notifications_table
+from cli.client import Parameters
 from cli.exits import CommandError, Exit
 from cli.moments import beginning_of, moment_of
+from cli.newest import newest
 from cli.output import Json, console, messages, print_json
 from cli.silencing import OPEN_STATES, matchers_of, silence, silences, unsilence
 from cli.target import gateway
@@ -92,8 +93,7 @@ def history(
 ) -> None:
     """List when alerts began to fire and were over, or who was told, oldest first. It is kept for four weeks."""
     asked = _history_parameters(since, until, notifications, severity, filters, channel)
-    entries = asyncio.run(_history(asked, most=limit + 1 if limit else None))
-    more, found = bool(limit) and len(entries) > limit, list(entries)[-limit:]
+    found, more = asyncio.run(_history(asked, limit))
     if as_json:
         print_json({"items": [entry.model_dump(mode="json") for entry in found], "more": more})
         return
@@ -152,13 +152,6 @@ async def _wanted(wanted: str) -> list[AlertView]:
     return list(found)
 
 
-async def _history(asked: dict[str, list[str]], *, most: int | None) -> deque[HistoryEntry]:
-    """The newest entries, `most` of them."""
-    found: deque[HistoryEntry] = deque(maxlen=most)
-    cursor: str | None = "0"
+async def _history(asked: Parameters, limit: int) -> tuple[list[HistoryEntry], bool]:
     async with gateway() as client:
-        while cursor is not None:
-            page = await client.alert_history({**asked, "cursor": [cursor]})
-            found += page.items
-            cursor = page.next
-    return found
+        return await newest(client.alert_history, asked, limit=limit)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.client import Parameters
 from cli.moments import beginning_of, moment_of, shown
+from cli.newest import newest
 from cli.output import Json, console, messages, print_json, table
 from cli.target import gateway
 from contracts.audit import ActOutcome, AuditKind
@@ -44,8 +45,7 @@ def audit(
         "principal": [principal] if principal else [],
         "limit": [str(PAGE)],
     }
-    entries = asyncio.run(_entries(asked, most=limit + 1 if limit else None))
-    more, found = bool(limit) and len(entries) > limit, list(entries)[-limit:]
+    found, more = asyncio.run(_entries(asked, limit))
     if as_json:
         print_json({"items": [entry.model_dump(mode="json") for entry in found], "more": more})
         return
@@ -75,13 +75,6 @@ def who(entry: AuditEntry) -> str:
     return entry.by if entry.claimed_by is None else f"{entry.by} (says {entry.claimed_by})"
 
 
-async def _entries(asked: Mapping[str, Sequence[str]], *, most: int | None) -> deque[AuditEntry]:
-    """The newest entries, `most` of them."""
-    found: deque[AuditEntry] = deque(maxlen=most)
-    cursor: str | None = "0"
+async def _entries(asked: Parameters, limit: int) -> tuple[list[AuditEntry], bool]:
     async with gateway() as client:
-        while cursor is not None:
-            page = await client.audit({**asked, "cursor": [cursor]})
-            found += page.items
-            cursor = page.next
-    return found
+        return await newest(client.audit, asked, limit=limit)

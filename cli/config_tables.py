@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 
 from rich.console import Group
@@ -12,9 +11,7 @@ from rich.text import Text
 from cli.config_replies import Config, Revision
 from cli.moments import shown
 from cli.output import table
-from contracts.runtime_config import Setting
-
-UNSET = "unset"
+from contracts.runtime_config import Setting, said
 
 Values = Mapping[str, Setting]
 
@@ -62,7 +59,7 @@ def who(revision: Revision) -> str:
 
 def changes_shown(before: Values, after: Values) -> list[str]:
     """A line for each key that differs: `top_k: 5 → 7`."""
-    return [f"{key}: {_plain(old)} → {_plain(new)}" for key, old, new in differences(before, after)]
+    return [f"{key}: {said(old)} → {said(new)}" for key, old, new in differences(before, after)]
 
 
 def differences(before: Values, after: Values) -> list[tuple[str, Setting | None, Setting | None]]:
@@ -72,13 +69,7 @@ def differences(before: Values, after: Values) -> list[tuple[str, Setting | None
 
 
 def value_shown(value: Setting | None) -> Text:
-    return Text(_plain(value), "dim" if value is None else "cyan")
-
-
-def _plain(value: Setting | None) -> str:
-    if value is None:
-        return UNSET
-    return value if isinstance(value, str) else json.dumps(value)
+    return Text(said(value), "dim" if value is None else "cyan")
 
 
 def _works_by(revision: int | None, current: int) -> Text:

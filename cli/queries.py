@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import typer
@@ -12,8 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.asking import print_citations
+from cli.client import Parameters
 from cli.gateway_http import PAGE
 from cli.moments import beginning_of, moment_of, shown
+from cli.newest import newest
 from cli.output import Json, console, messages, print_json, table
 from cli.query_replies import KeptAnswer, Query
 from cli.target import gateway
@@ -50,8 +51,7 @@ def ls(
         "answered": [] if answered is None else [str(answered).lower()],
         "limit": [str(PAGE)],
     }
-    entries = asyncio.run(_entries(asked, most=limit + 1 if limit else None))
-    more, found = bool(limit) and len(entries) > limit, list(entries)[-limit:]
+    found, more = asyncio.run(_entries(asked, limit))
     if as_json:
         print_json({"items": [entry.model_dump(mode="json") for entry in found], "more": more})
         return
@@ -114,16 +114,9 @@ def _print_result(query: Query, result: KeptAnswer) -> None:
         print_citations(console(), result)
 
 
-async def _entries(asked: Mapping[str, Sequence[str]], *, most: int | None) -> deque[QueryEntry]:
-    """The newest entries, `most` of them."""
-    found: deque[QueryEntry] = deque(maxlen=most)
-    cursor: str | None = "0"
+async def _entries(asked: Parameters, limit: int) -> tuple[list[QueryEntry], bool]:
     async with gateway() as client:
-        while cursor is not None:
-            page = await client.queries({**asked, "cursor": [cursor]})
-            found += page.items
-            cursor = page.next
-    return found
+        return await newest(client.queries, asked, limit=limit)
 
 
 async def _show(query_id: str) -> Query:

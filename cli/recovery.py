@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import Annotated, Any
 
 import typer
 import yaml
 from rich.text import Text
 
+from cli.client import Parameters
 from cli.exits import CommandError, Exit
 from cli.moments import beginning_of, end_of, moment_of, shown
+from cli.newest import newest
 from cli.output import Json, console, messages, print_json
 from cli.person import whoever
 from cli.recovery_replies import Answered
@@ -85,8 +86,7 @@ def log(
         "verdict": [*map(str, verdict or ())],
         "limit": [str(PAGE)],
     }
-    entries = asyncio.run(_log(asked, most=limit + 1 if limit else None))
-    more, found = bool(limit) and len(entries) > limit, list(entries)[-limit:]
+    found, more = asyncio.run(_log(asked, limit))
     if as_json:
         print_json({"items": [entry.model_dump(mode="json") for entry in found], "more": more})
         return
@@ -178,16 +178,9 @@ async def _plan() -> RecoveryPlanView:
         return await client.recovery_plan()
 
 
-async def _log(asked: dict[str, list[str]], *, most: int | None) -> deque[RecoveryEntry]:
-    """The newest entries, `most` of them."""
-    found: deque[RecoveryEntry] = deque(maxlen=most)
-    cursor: str | None = "0"
+async def _log(asked: Parameters, limit: int) -> tuple[list[RecoveryEntry], bool]:
     async with gateway() as client:
-        while cursor is not None:
-            page = await client.recoveries({**asked, "cursor": [cursor]})
-            found += page.items
-            cursor = page.next
-    return found
+        return await newest(client.recoveries, asked, limit=limit)
 
 
 async def _pause() -> PauseView:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Self
 
 from pydantic import AwareDatetime
 
 from contracts.audit import ActOutcome, AdminAct, AuditKind
 from contracts.recovery import RecoveryApproval
-from contracts.runtime_config import ConfigChanged, Setting
+from contracts.runtime_config import ConfigChanged, said
 from contracts.views import View
 
 LONGEST_DETAIL = 1024
@@ -57,9 +56,7 @@ class AuditEntry(View):
 
     @classmethod
     def _of_change(cls, event: ConfigChanged) -> Self:
-        changed = ", ".join(
-            f"{change.key}: {_value(change.before)} → {_value(change.after)}" for change in event.changes
-        )
+        changed = ", ".join(f"{change.key}: {said(change.before)} → {said(change.after)}" for change in event.changes)
         return cls(
             id=event.id,
             at=event.created_at,
@@ -94,10 +91,3 @@ class AuditView(View):
 
     items: tuple[AuditEntry, ...]
     next: str | None = None
-
-
-def _value(value: Setting | None) -> str:
-    """As whoever sets it writes it."""
-    if value is None:
-        return "unset"
-    return value if isinstance(value, str) else json.dumps(value)

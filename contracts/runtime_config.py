@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Final
@@ -21,6 +22,13 @@ Because = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 ClaimedName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=256)]
 Setting = bool | int | float | str
 """The value of a key, as it stands in JSON."""
+
+
+def said(value: Setting | None) -> str:
+    """A value as whoever sets it writes it; None: it is not set."""
+    if value is None:
+        return "unset"
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class EndpointClass(StrEnum):
